@@ -1,0 +1,48 @@
+"""LFM (Yang et al. 2024): learn the fused labels and pull the two modalities' predictions together.
+
+    m = (p + q)/2,  p, q = softmax of the two heads' class logits
+    L_align = (KL(m||p) + KL(m||q)) / 2
+    loss = 2·(α1(e)·L_cls + (1 - α1(e))·L_align),  L_cls = CE(fused),  α1: a fixed polynomial of the epoch e
+
+The code released with He et al. 2025 instead adds L_align, with weight 1 and on the features, to CE(fused).
+"""
+
+import math
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from iemf.balance.base import Method
+from iemf.network import Output
+
+POLYNOMIAL = (0.204623704, 3.35472727e-3, 1.22989557e-4, -2.92947416e-6, 2.23835486e-8, -5.39717505e-11)
+LAST_EPOCH = 199  # the polynomial was fitted to 200 epochs; it is held afterwards
+
+
+def classification_weight(epoch: int) -> float:
+    """α1 of an epoch (from 0): 0.205 at 0, 0.437 at 50, 0.916 at 199."""
+    epoch = min(epoch, LAST_EPOCH)
+    return sum(coefficient * epoch**power for power, coefficient in enumerate(POLYNOMIAL))
+
+
+def alignment_loss(audio: Tensor, visual: Tensor) -> Tensor:
+    """L_align of two sets of logits [B, K], batch mean, in nats; 0 where both softmaxes agree."""
+    log_p, log_q = audio.log_softmax(1), visual.log_softmax(1)
+    log_m = torch.logaddexp(log_p, log_q) - math.log(2)
+    kl_p = F.kl_div(log_p, log_m, reduction="batchmean", log_target=True)
+    kl_q = F.kl_div(log_q, log_m, reduction="batchmean", log_target=True)
+    return (kl_p + kl_q) / 2
+
+
+class LFM(Method):
+    """Fused cross-entropy and alignment, weighted by epoch."""
+
+    def loss(self, output: Output, labels: Tensor, epoch: int) -> Tensor:
+        classification = F.cross_entropy(output.logits.fused, labels)
+        if self.recipe == "released":
+            return classification + alignment_loss(output.audio, output.visual)
+        # Re-read the heads: a vanilla network's own head logits carry no gradient to the encoders.
+        audio, visual = self.network.audio_head(output.audio), self.network.visual_head(output.visual)
+        weight = classification_weight(epoch)
+        return 2 * (weight * classification + (1 - weight) * alignment_loss(audio, visual))

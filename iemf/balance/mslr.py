@@ -1,0 +1,57 @@
+"""MSLR (Yao & Mihalcea 2022): each modality learns at its own rate.
+
+    g_m <- c_m · ρ_m · g_m    for encoder and head of m = audio, visual;  c_a = 0.9, c_v = 1.1
+    ρ_m = acc_m / mean(acc_m of the previous 5 epochs);  1 in the first 5 epochs;  in epochs 0-50
+
+acc_m is the validation accuracy of m's head.
+"""
+
+import torch
+from torch import Tensor, nn
+
+from iemf.balance.base import Accuracies, Method
+from iemf.network import AudioVisualNetwork, Output
+
+RATE = {"audio": 0.9, "visual": 1.1}
+MEMORY = 5
+LAST_EPOCH = 50
+
+
+def accuracy_ratio(history: list[float]) -> float:
+    """ρ from the validation accuracies so far (percent, latest last); 1 before there are MEMORY earlier ones.
+
+    Where the earlier epochs' mean is 0 there is nothing to compare with, and ρ = 1.
+    """
+    if len(history) <= MEMORY:
+        return 1.0
+    mean = sum(history[-MEMORY - 1 : -1]) / MEMORY
+    return history[-1] / mean if mean > 0 else 1.0
+
+
+class MSLR(Method):
+    """Scale encoder and head gradients by the modality's rate; state: the history of validation accuracies."""
+
+    def __init__(self, network: AudioVisualNetwork, seed: int = 0, recipe: str = "paper") -> None:
+        super().__init__(network, seed, recipe)
+        self.history: dict[str, list[float]] = {"audio": [], "visual": []}
+        self.modules: dict[str, list[nn.Module]] = {
+            "audio": [network.audio_encoder, network.audio_head],
+            "visual": [network.visual_encoder, network.visual_head],
+        }
+
+    def on_gradients(self, output: Output, labels: Tensor, epoch: int) -> None:
+        if epoch > LAST_EPOCH:
+            return
+        for modality, modules in self.modules.items():
+            gradients = [p.grad for module in modules for p in module.parameters() if p.grad is not None]
+            torch._foreach_mul_(gradients, RATE[modality] * accuracy_ratio(self.history[modality]))
+
+    def on_validation(self, accuracies: Accuracies, epoch: int) -> None:
+        self.history["audio"].append(accuracies.audio)
+        self.history["visual"].append(accuracies.visual)
+
+    def state_dict(self) -> dict:
+        return {"history": {modality: list(values) for modality, values in self.history.items()}}
+
+    def load_state_dict(self, state: dict) -> None:
+        self.history = {modality: list(values) for modality, values in state["history"].items()}

@@ -1,0 +1,64 @@
+"""The audio-visual network: two encoders, one fusion layer, a classification head per modality."""
+
+from typing import NamedTuple
+
+from torch import Tensor, nn
+
+
+class Logits(NamedTuple):
+    """Class logits, each [B, C]."""
+
+    audio: Tensor
+    visual: Tensor
+    fused: Tensor
+
+
+class Output(NamedTuple):
+    """What one pass gives: the logits, and the features z_a, z_v [B, F] that they were read from."""
+
+    logits: Logits
+    audio: Tensor
+    visual: Tensor
+
+
+class AudioVisualNetwork(nn.Module):
+    """Encode both modalities, fuse, and classify each modality alone beside the fusion.
+
+    Args:
+        audio_encoder: [B, C_a, H, W] -> [B, F].
+        visual_encoder: [B, C_v, H, W] -> [B, F].
+        fusion: (z_a, z_v) -> [B, C], one of :mod:`iemf.fusion` or anything of the same form.
+        features: F, the width of both encoders' output.
+        classes: C >= 2.
+        train_encoders_by_heads: True for joint learning and IEMF, whose loss is L_av + L_a + L_v. False lets the
+            heads read the features without sending a gradient back: linear probes, which make the unimodal
+            accuracies of a vanilla network mean something and change nothing else in it.
+    """
+
+    def __init__(
+        self,
+        audio_encoder: nn.Module,
+        visual_encoder: nn.Module,
+        fusion: nn.Module,
+        features: int,
+        classes: int,
+        train_encoders_by_heads: bool,
+    ) -> None:
+        super().__init__()
+        self.audio_encoder = audio_encoder
+        self.visual_encoder = visual_encoder
+        self.fusion = fusion
+        self.audio_head = nn.Linear(features, classes)
+        self.visual_head = nn.Linear(features, classes)
+        self.train_encoders_by_heads = train_encoders_by_heads
+
+    def forward(self, audio: Tensor, visual: Tensor) -> Output:
+        """audio [B, C_a, H, W]; visual [B, C_v, H, W], or [B, N, C_v, H, W] for N frames (features averaged)."""
+        z_audio = self.audio_encoder(audio)
+        if visual.ndim == 5:
+            z_visual = self.visual_encoder(visual.flatten(0, 1)).unflatten(0, visual.shape[:2]).mean(1)
+        else:
+            z_visual = self.visual_encoder(visual)
+        to_heads = (z_audio, z_visual) if self.train_encoders_by_heads else (z_audio.detach(), z_visual.detach())
+        logits = Logits(self.audio_head(to_heads[0]), self.visual_head(to_heads[1]), self.fusion(z_audio, z_visual))
+        return Output(logits, z_audio, z_visual)

@@ -1,0 +1,68 @@
+"""The leaky integrate-and-fire neuron over T steps (He et al. 2025, Eq. 2-3), as pure functions.
+
+    u_pre[t] = u[t-1] + (v_reset - u[t-1]) / τ_m + I[t]     (decay_input: (v_reset - u[t-1] + I[t]) / τ_m)
+    s[t]     = H(u_pre[t] - θ),  H(0) = 1
+    u[t]     = u_pre[t]·(1 - s[t]) + v_reset·s[t]
+
+With τ_m = 2 and v_reset = 0 this is Eq. 3, u_pre = 0.5·u + I. Backward, reset detached, t from T down to 1:
+
+    g_u[t] = g_s[t]·max(0, α - α²·|u_pre[t] - θ|) + (1 - s[t])·c[t],   c[T] = gradient of u[T]
+    g_I[t] = g_u[t],   c[t-1] = (1 - 1/τ_m)·g_u[t]                     (decay_input: g_I[t] = g_u[t] / τ_m)
+
+The surrogate derivative is the piecewise-linear triangle of Bellec et al. 2018.
+"""
+
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+
+class LIFParameters(NamedTuple):
+    """Constants of Eq. 3; potentials in the input's unit, time in steps."""
+
+    tau: float = 2.0
+    v_threshold: float = 0.5
+    v_reset: float = 0.0
+    decay_input: bool = False
+    alpha: float = 2.0
+
+
+def charge(x: Tensor, v: Tensor, p: LIFParameters) -> Tensor:
+    """u_pre of one step. The order of operations is SpikingJelly's, so that spikes agree bit for bit."""
+    if p.decay_input:
+        return v + (x - (v - p.v_reset)) / p.tau
+    return v - (v - p.v_reset) / p.tau + x
+
+
+def surrogate_derivative(u_pre: Tensor, p: LIFParameters) -> Tensor:
+    """ds/du = max(0, α - α²·|u_pre - θ|)."""
+    return (p.alpha - p.alpha**2 * (u_pre - p.v_threshold).abs()).clamp_min(0)
+
+
+def lif_forward(x: Tensor, v: Tensor, p: LIFParameters) -> tuple[Tensor, Tensor, Tensor]:
+    """T steps from x [T, ...] and v = u[0] [...] to (spikes [T, ...], u_pre [T, ...], u[T] [...])."""
+    spikes, potentials = torch.empty_like(x), torch.empty_like(x)
+    for t in range(x.shape[0]):
+        u_pre = charge(x[t], v, p)
+        fired = u_pre >= p.v_threshold
+        potentials[t] = u_pre
+        spikes[t] = fired
+        v = u_pre.masked_fill(fired, p.v_reset)
+    return spikes, potentials, v
+
+
+def lif_backward(
+    grad_spikes: Tensor, grad_v: Tensor | None, u_pre: Tensor, p: LIFParameters
+) -> tuple[Tensor, Tensor]:
+    """Gradients (of x [T, ...], of v = u[0] [...]) from those of the spikes [T, ...] and of u[T] [...]."""
+    grad_x = torch.empty_like(u_pre)
+    carry = grad_v
+    leak = 1 - 1 / p.tau
+    for t in range(u_pre.shape[0] - 1, -1, -1):
+        grad_u = grad_spikes[t] * surrogate_derivative(u_pre[t], p)
+        if carry is not None:
+            grad_u = grad_u + carry.masked_fill(u_pre[t] >= p.v_threshold, 0)
+        grad_x[t] = grad_u / p.tau if p.decay_input else grad_u
+        carry = grad_u * leak
+    return grad_x, carry

