@@ -1,0 +1,86 @@
+"""From a config to its parts: data, network, method, modulation, optimiser."""
+
+import functools
+import math
+
+import torch
+from accelerate import Accelerator
+
+import iemf_ann
+import iemf_snn
+from experiments.options import RunConfig
+from iemf.balance import METHODS, InverseEffectiveness, Method, ReleasedInverseEffectiveness
+from iemf.coefficient import GATES
+from iemf.data import av_digits, folder
+from iemf.data.base import AudioVisualData
+from iemf.fusion import FUSIONS
+from iemf.network import AudioVisualNetwork
+
+PRECISIONS = {"fp32": "no", "bf16": "bf16", "fp16": "fp16"}
+
+
+def build_data(config: RunConfig) -> AudioVisualData:
+    """The data set of a resolved config."""
+    if config.dataset == "av-digits":
+        return av_digits.load(config.seed, config.snr)
+    return folder.load(config.data_root, config.seed, config.image_size, config.frames, config.seconds)
+
+
+def encoder_factory(config: RunConfig):
+    """in_channels -> encoder: the one place where "ann" and "snn" part."""
+    if config.network == "ann":
+        return functools.partial(iemf_ann.resnet18, width=config.width)
+    # The released node divides its input by τ_m and fires strictly above θ, i.e. at or above the next float.
+    released = {"decay_input": True, "v_threshold": math.nextafter(0.5, 1)} if config.recipe == "released" else {}
+    return functools.partial(
+        iemf_snn.resnet18,
+        width=config.width,
+        time_steps=config.time_steps,
+        backend=config.lif_backend,
+        **released,
+    )
+
+
+def build_network(config: RunConfig, data: AudioVisualData) -> AudioVisualNetwork:
+    """Two encoders, the fusion layer and two heads, from the global random state."""
+    make_encoder = encoder_factory(config)
+    audio, visual = make_encoder(data.audio_channels), make_encoder(data.visual_channels)
+    classes = len(data.classes)
+    fusion = FUSIONS[config.fusion](audio.features, classes)
+    return AudioVisualNetwork(audio, visual, fusion, audio.features, classes, config.variant != "vanilla")
+
+
+def build_method(config: RunConfig, network: AudioVisualNetwork) -> Method:
+    """The balancing method, on a network that is already on its device."""
+    return METHODS[config.method](network, seed=config.seed, recipe=config.recipe)
+
+
+def build_optimizer(config: RunConfig, network: AudioVisualNetwork) -> torch.optim.Optimizer:
+    """One parameter group: IEMF changes the fusion's gradient or step, not its optimiser."""
+    common = {"lr": config.lr, "weight_decay": config.weight_decay}
+    if config.optimizer == "sgd":
+        return torch.optim.SGD(network.parameters(), momentum=config.momentum, **common)
+    return {"adam": torch.optim.Adam, "adamw": torch.optim.AdamW}[config.optimizer](network.parameters(), **common)
+
+
+def build_scheduler(config: RunConfig, optimizer: torch.optim.Optimizer) -> torch.optim.lr_scheduler.LRScheduler:
+    """Constant, or divided by ten from epoch lr_drop on."""
+    milestones = [] if config.lr_drop is None or config.lr_drop < 0 else [config.lr_drop]
+    return torch.optim.lr_scheduler.MultiStepLR(optimizer, milestones, gamma=0.1)
+
+
+def build_modulation(
+    config: RunConfig, network: AudioVisualNetwork, optimizer: torch.optim.Optimizer
+) -> InverseEffectiveness | None:
+    """IEMF on the fusion layer's parameters; None for vanilla and joint learning."""
+    if not config.iemf:
+        return None
+    parameters, gate = network.fusion.parameters(), GATES[config.gate]
+    if config.recipe == "released":
+        return ReleasedInverseEffectiveness(parameters, gate, seed=config.seed)
+    return InverseEffectiveness(parameters, config.gamma, gate, config.scale, optimizer=optimizer)
+
+
+def build_accelerator(config: RunConfig) -> Accelerator:
+    """CUDA where there is one, the CPU elsewhere, in the config's precision."""
+    return Accelerator(mixed_precision=PRECISIONS[config.precision], cpu=not torch.cuda.is_available())

@@ -1,0 +1,62 @@
+"""Command lines from dataclasses; every error is one line and exit code 2."""
+
+import contextlib
+import io
+import re
+import sys
+from collections.abc import Callable
+from typing import TypeVar
+
+import tyro
+
+from iemf.errors import UserError
+
+Config = TypeVar("Config")
+
+
+def run(config_type: type[Config], main: Callable[[Config], None], program: str) -> None:
+    """Parse the command line into ``config_type``, call ``main``, and exit.
+
+    Exit codes: 0 done, 2 the user can mend it (one line on stderr), 130 interrupted; a defect shows its traceback.
+    """
+    try:
+        main(parse(config_type, sys.argv[1:], program))
+    except UserError as error:
+        sys.exit(fail(program, error))
+    except KeyboardInterrupt:
+        print(f"{program}: interrupted; finished epochs are kept, --resume goes on", file=sys.stderr)
+        sys.exit(130)
+
+
+def parse(config_type: type[Config], arguments: list[str], program: str) -> Config:
+    """``config_type`` from a command line.
+
+    Raises:
+        UserError: an unknown option or value.
+        SystemExit: code 0 after --help.
+    """
+    caught = io.StringIO()
+    try:
+        with contextlib.redirect_stderr(caught):
+            return tyro.cli(config_type, args=arguments, prog=f"python -m experiments.{program}")
+    except SystemExit as stop:
+        if not stop.code:
+            raise
+        raise UserError(f"{one_line(caught.getvalue())} (--help lists the options)") from None
+
+
+def one_line(box: str) -> str:
+    """The message in the framed, possibly coloured text that the parser prints."""
+    text = re.sub(r"\x1b\[[0-9;]*m", "", box)
+    lines = [line.strip(" │╭╮╰╯─|") for line in text.splitlines()]
+    lines = [line for line in lines if line and not line.startswith(("Parsing error", "Missing", "For full helptext"))]
+    lines = [line for line in lines if not line.startswith("Unrecognized options") or ":" in line]
+    return " ".join(lines)
+
+
+def fail(program: str, error: Exception) -> int:
+    """Print an error on one line; the exit code that goes with it."""
+    # An error from a loader's worker carries that process's traceback; its last line is the message.
+    message = str(error).strip().splitlines()[-1].removeprefix("iemf.errors.UserError: ")
+    print(f"{program}: error: {message}", file=sys.stderr)
+    return 2

@@ -1,0 +1,54 @@
+"""Images: reading files, cropping for training, resizing for evaluation."""
+
+from pathlib import Path
+
+import torch
+from PIL import Image, UnidentifiedImageError
+from torch import Tensor, nn
+from torchvision.transforms import InterpolationMode, v2
+
+from iemf.errors import UserError
+
+EXTENSIONS = (".jpg", ".jpeg", ".png", ".bmp", ".webp")
+MEAN = (0.485, 0.456, 0.406)  # of ImageNet, per RGB channel in 0..1
+STD = (0.229, 0.224, 0.225)
+
+
+def read(path: Path) -> Tensor:
+    """An image file as RGB uint8 [3, H, W].
+
+    Raises:
+        UserError: the file cannot be decoded.
+    """
+    try:
+        with Image.open(path) as image:
+            return v2.functional.pil_to_tensor(image.convert("RGB"))
+    except (UnidentifiedImageError, OSError, SyntaxError, ValueError) as error:
+        raise UserError(f"{path} cannot be read as an image ({error}); repair or remove it") from None
+
+
+def training_transform(size: int) -> v2.Transform:
+    """Random resized crop to size x size and a random horizontal flip; the same for all frames of a clip."""
+    return v2.Compose(
+        [
+            v2.RandomResizedCrop(size, interpolation=InterpolationMode.BILINEAR, antialias=True),
+            v2.RandomHorizontalFlip(),
+        ]
+    )
+
+
+def evaluation_transform(size: int) -> v2.Transform:
+    """Resize to size x size."""
+    return v2.Resize((size, size), interpolation=InterpolationMode.BILINEAR, antialias=True)
+
+
+class Normalise(nn.Module):
+    """uint8 [..., 3, H, W] to float32 with ImageNet's mean and deviation per channel."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.register_buffer("mean", 255 * torch.tensor(MEAN).view(3, 1, 1))
+        self.register_buffer("std", 255 * torch.tensor(STD).view(3, 1, 1))
+
+    def forward(self, image: Tensor) -> Tensor:
+        return (image.float() - self.mean) / self.std

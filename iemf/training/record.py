@@ -1,0 +1,113 @@
+"""A run's folder: config.json, metrics.jsonl, checkpoints/, results.json, tensorboard/. Every write is atomic."""
+
+import json
+import os
+from pathlib import Path
+
+from iemf.errors import UserError
+
+# What may change between a run and its resumption without changing its result.
+FREE_FIELDS = ("out", "resume", "workers", "progress")
+
+
+def write_atomically(path: Path, text: str) -> None:
+    """Write a whole file or none: into a sibling first, then renamed over ``path``."""
+    temporary = path.with_name(f".{path.name}.{os.getpid()}")
+    with temporary.open("w", encoding="utf-8") as file:
+        file.write(text)
+        file.flush()
+        os.fsync(file.fileno())
+    temporary.replace(path)
+
+
+def write_json(path: Path, content: object) -> None:
+    """JSON, indented, atomically; NaN is refused rather than written."""
+    write_atomically(path, json.dumps(content, indent=2, allow_nan=False) + "\n")
+
+
+def differing_field(stored: dict, wanted: dict) -> str | None:
+    """The first field in which two configs differ, FREE_FIELDS aside; None if they agree."""
+    fields = [field for field in sorted(stored.keys() | wanted.keys()) if field not in FREE_FIELDS]
+    return next((field for field in fields if stored.get(field) != wanted.get(field)), None)
+
+
+class RunFolder:
+    """The folder of one run.
+
+    Args:
+        path: the folder; made by :meth:`start`.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = Path(path)
+        self.config_file = self.path / "config.json"
+        self.metrics_file = self.path / "metrics.jsonl"
+        self.results_file = self.path / "results.json"
+        self.checkpoints = self.path / "checkpoints"
+        self.last_checkpoint = self.checkpoints / "last.pt"
+        self.best_checkpoint = self.checkpoints / "best.pt"
+
+    def check(self, config: dict, resume: bool) -> None:
+        """Refuse a folder that this run must not write to; touches nothing.
+
+        Raises:
+            UserError: the folder holds something else, a run of another config, or a run while ``resume`` is off.
+        """
+        if not self.path.exists():
+            return
+        if not self.path.is_dir():
+            raise UserError(f"--out {self.path} is a file; name a folder")
+        if not self.config_file.exists():
+            if any(self.path.iterdir()):
+                raise UserError(f"--out {self.path} holds files that are not a run's; name a new folder")
+            return
+        if not resume:
+            state = "a finished" if self.results_file.exists() else "an unfinished"
+            raise UserError(f"--out {self.path} holds {state} run; add --resume to go on with it or name a new folder")
+        stored = self.read_config()
+        if (field := differing_field(stored, config)) is not None:
+            raise UserError(
+                f"{self.config_file} has {field}={stored.get(field)!r}, this run {config.get(field)!r}; "
+                f"resume with the same options or name a new folder"
+            )
+
+    def start(self, config: dict) -> None:
+        """Make the folder and write the config."""
+        self.checkpoints.mkdir(parents=True, exist_ok=True)
+        write_json(self.config_file, config)
+
+    def read_config(self) -> dict:
+        """The stored config.
+
+        Raises:
+            UserError: it is missing or not JSON.
+        """
+        return read_json(self.config_file)
+
+    def results(self) -> dict | None:
+        """The results of a finished run, None of an unfinished one."""
+        return read_json(self.results_file) if self.results_file.exists() else None
+
+    def metrics(self) -> list[dict]:
+        """One record an epoch, oldest first."""
+        if not self.metrics_file.exists():
+            return []
+        return [json.loads(line) for line in self.metrics_file.read_text(encoding="utf-8").splitlines()]
+
+    def write_metrics(self, history: list[dict]) -> None:
+        """Replace metrics.jsonl by ``history``."""
+        write_atomically(self.metrics_file, "".join(json.dumps(record) + "\n" for record in history))
+
+
+def read_json(path: Path) -> dict:
+    """A JSON file as a dict.
+
+    Raises:
+        UserError: it is missing or not JSON; the message names it.
+    """
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise UserError(f"{path} is missing; is {path.parent} a run's folder?") from None
+    except json.JSONDecodeError as error:
+        raise UserError(f"{path} is not valid JSON ({error}); remove the run and train it again") from None
