@@ -1,11 +1,11 @@
 """Train one audio-visual classifier.
 
-    python -m experiments.classification --network snn --method ogm-ge --iemf --seed 0 --out runs/first
+python -m experiments.classification --network snn --method ogm-ge --iemf --seed 0 --out runs/first
 """
 
 import contextlib
 import time
-from dataclasses import replace
+from dataclasses import asdict, replace
 
 import accelerate
 import torch
@@ -82,6 +82,7 @@ def _train(config: RunConfig, folder: RunFolder, accelerator: accelerate.Acceler
     }
     if rates is not None:
         results["firing_rate"] = rates.overall()
+        results["firing_rate_layers"] = [asdict(layer) for layer in rates.layers()]
     if accelerator.is_main_process:
         write_json(folder.results_file, results)
     return results

@@ -51,7 +51,9 @@ def one_line(box: str) -> str:
     lines = [line.strip(" │╭╮╰╯─|") for line in text.splitlines()]
     lines = [line for line in lines if line and not line.startswith(("Parsing error", "Missing", "For full helptext"))]
     lines = [line for line in lines if not line.startswith("Unrecognized options") or ":" in line]
-    return " ".join(lines)
+    message = " ".join(lines).removeprefix("Value error ").removeprefix("Invalid choice ")
+    # The parser lists every type it tried; the option and its value say enough.
+    return re.sub(r"no type matching (\S+) could be instantiated from \['(.*?)'\].*", r"\2 is not one of \1", message)
 
 
 def fail(program: str, error: Exception) -> int:

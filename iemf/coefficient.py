@@ -1,9 +1,9 @@
 """The inverse-effectiveness coefficient ξ (He et al. 2025, Eq. 7-10) as pure functions.
 
-    c_i   = softmax(logits_i)[y_i]            probability of the true class, per modality and fused (Eq. 7-8)
-    S_uni = mean_i mean_m c_i^m               strength of the unimodal evidence                    (Eq. 9)
-    S_av  = mean_i c_i^av                     strength of the fused evidence                       (Eq. 9)
-    ξ     = γ · (1 + κ(1 - S_uni / S_av))     weak unimodal evidence -> fusion learns faster       (Eq. 10)
+c_i   = softmax(logits_i)[y_i]            probability of the true class, per modality and fused (Eq. 7-8)
+S_uni = mean_i mean_m c_i^m               strength of the unimodal evidence                    (Eq. 9)
+S_av  = mean_i c_i^av                     strength of the fused evidence                       (Eq. 9)
+ξ     = γ · (1 + κ(1 - S_uni / S_av))     weak unimodal evidence -> fusion learns faster       (Eq. 10)
 """
 
 from collections.abc import Callable
@@ -45,7 +45,7 @@ def true_class_probability(logits: Tensor, labels: Tensor) -> Tensor:
         raise ValueError(f"need logits [B, C] and labels [B], got {list(logits.shape)} and {list(labels.shape)}")
     if labels.numel() == 0:
         raise ValueError("an empty batch has no modality strength")
-    if labels.device.type == "cpu" and not (0 <= int(labels.min()) and int(labels.max()) < logits.shape[1]):
+    if labels.device.type == "cpu" and not (int(labels.min()) >= 0 and int(labels.max()) < logits.shape[1]):
         raise ValueError(f"labels must lie in 0..{logits.shape[1] - 1}, got {int(labels.min())}..{int(labels.max())}")
     logits = logits.detach()
     if logits.dtype in (torch.float16, torch.bfloat16):

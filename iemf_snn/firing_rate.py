@@ -1,6 +1,6 @@
 """Firing rates: how often each LIF neuron fires, per layer, over everything a network sees.
 
-    rate of a layer = spikes / (samples · T · neurons),  silent = neurons that never fired / neurons
+rate of a layer = spikes / (samples · T · neurons),  silent = neurons that never fired / neurons
 """
 
 from collections.abc import Mapping

@@ -37,32 +37,33 @@ def charge(x: Tensor, v: Tensor, p: LIFParameters) -> Tensor:
 
 def surrogate_derivative(u_pre: Tensor, p: LIFParameters) -> Tensor:
     """ds/du = max(0, α - α²·|u_pre - θ|)."""
-    return (p.alpha - p.alpha**2 * (u_pre - p.v_threshold).abs()).clamp_min(0)
+    return (u_pre - p.v_threshold).abs_().mul_(-(p.alpha**2)).add_(p.alpha).clamp_min_(0)
 
 
 def lif_forward(x: Tensor, v: Tensor, p: LIFParameters) -> tuple[Tensor, Tensor, Tensor]:
     """T steps from x [T, ...] and v = u[0] [...] to (spikes [T, ...], u_pre [T, ...], u[T] [...])."""
-    spikes, potentials = torch.empty_like(x), torch.empty_like(x)
+    potentials = torch.empty_like(x)
+    # Halving is exact, so at τ_m = 2 (as published) one fused operation gives the bits of the general form.
+    halving = p.tau == 2 and p.v_reset == 0 and not p.decay_input
+    reset = torch.full((), p.v_reset, dtype=x.dtype, device=x.device)
     for t in range(x.shape[0]):
-        u_pre = charge(x[t], v, p)
-        fired = u_pre >= p.v_threshold
-        potentials[t] = u_pre
-        spikes[t] = fired
-        v = u_pre.masked_fill(fired, p.v_reset)
-    return spikes, potentials, v
+        u_pre = potentials[t]
+        if halving:
+            torch.add(x[t], v, alpha=0.5, out=u_pre)
+        else:
+            u_pre.copy_(charge(x[t], v, p))
+        v = torch.where(u_pre >= p.v_threshold, reset, u_pre)
+    return (potentials >= p.v_threshold).to(x.dtype), potentials, v
 
 
-def lif_backward(
-    grad_spikes: Tensor, grad_v: Tensor | None, u_pre: Tensor, p: LIFParameters
-) -> tuple[Tensor, Tensor]:
+def lif_backward(grad_spikes: Tensor, grad_v: Tensor | None, u_pre: Tensor, p: LIFParameters) -> tuple[Tensor, Tensor]:
     """Gradients (of x [T, ...], of v = u[0] [...]) from those of the spikes [T, ...] and of u[T] [...]."""
-    grad_x = torch.empty_like(u_pre)
-    carry = grad_v
+    grad_u = surrogate_derivative(u_pre, p).mul_(grad_spikes)
+    held = (u_pre < p.v_threshold).to(u_pre.dtype)  # 1 - s, where the potential survives the step
     leak = 1 - 1 / p.tau
-    for t in range(u_pre.shape[0] - 1, -1, -1):
-        grad_u = grad_spikes[t] * surrogate_derivative(u_pre[t], p)
-        if carry is not None:
-            grad_u = grad_u + carry.masked_fill(u_pre[t] >= p.v_threshold, 0)
-        grad_x[t] = grad_u / p.tau if p.decay_input else grad_u
-        carry = grad_u * leak
-    return grad_x, carry
+    if grad_v is not None:
+        grad_u[-1].addcmul_(held[-1], grad_v)
+    for t in range(u_pre.shape[0] - 2, -1, -1):
+        grad_u[t].addcmul_(held[t], grad_u[t + 1], value=leak)
+    grad_initial = grad_u[0] * leak
+    return grad_u.div_(p.tau) if p.decay_input else grad_u, grad_initial

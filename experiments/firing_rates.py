@@ -1,0 +1,86 @@
+"""How often the neurons of a trained spiking network fire, and what that would cost.
+
+    python -m experiments.firing_rates --run runs/first
+
+Reads the test split with the run's best weights; writes firing_rates.json and firing_rates.png into the run's folder.
+"""
+
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import torch
+from accelerate import Accelerator
+
+from experiments import build, cli
+from experiments.options import RunConfig
+from iemf.analysis import plots
+from iemf.data.base import evaluation_loader
+from iemf.errors import UserError
+from iemf.training import RunFolder, checkpoint
+from iemf.training.evaluate import evaluate
+from iemf.training.record import write_json
+from iemf_snn.energy import OperationCount, energy
+from iemf_snn.firing_rate import FiringRates
+
+
+@dataclass(frozen=True)
+class FiringRatesConfig:
+    """Rate per layer and modality, silent neurons, synaptic operations and an energy estimate of a spiking run."""
+
+    run: Path
+    """Folder of a finished run with --network snn."""
+    batch_size: int = 100
+
+
+def inspect(run: Path, batch_size: int) -> dict:
+    """Measure a run's best weights on its test split; the report that becomes firing_rates.json.
+
+    Raises:
+        UserError: the folder is not a finished spiking run.
+    """
+    if batch_size < 1:
+        raise UserError(f"--batch-size {batch_size} must be 1 or more")
+    folder = RunFolder(run)
+    config = RunConfig.from_stored(folder.read_config())
+    if config.network != "snn":
+        raise UserError(f"{run} is a run of --network {config.network}, which has no spikes; name one of --network snn")
+    weights = checkpoint.load(folder.best_checkpoint)["network"]
+    accelerator = Accelerator(cpu=not torch.cuda.is_available())
+    data = build.build_data(config)
+    network = build.build_network(config, data)
+    network.load_state_dict(weights)
+    prepared, loader = accelerator.prepare(network, evaluation_loader(data.test, batch_size))
+    front_end = data.front_end.to(accelerator.device)
+    encoders = {"audio": network.audio_encoder, "visual": network.visual_encoder}
+    with FiringRates(encoders) as rates, OperationCount(encoders) as operations:
+        accuracies, _ = evaluate(prepared, front_end, loader, accelerator)
+    return {
+        "run": str(run),
+        "samples": len(data.test),
+        "time_steps": config.time_steps,
+        "test_accuracy": accuracies.fused,
+        "firing_rate": rates.overall(),
+        "layers": [asdict(layer) for layer in rates.layers()],
+        "operations_per_sample": operations.per_sample(len(data.test)),
+        "energy_per_sample": asdict(energy(operations.per_sample(len(data.test)))),
+    }
+
+
+def main(config: FiringRatesConfig) -> None:
+    """Measure, write, and say it in three lines."""
+    report = inspect(config.run.expanduser(), config.batch_size)
+    write_json(config.run / "firing_rates.json", report)
+    title = f"{config.run.name}: firing rates over {report['samples']} test samples, T = {report['time_steps']}"
+    plots.firing_rates(report["layers"], config.run / "firing_rates.png", title)
+    for layer in report["layers"]:
+        print(f"{layer['modality']:7} {layer['layer']:26} rate {100 * layer['rate']:5.1f} %   "
+              f"silent {100 * layer['silent']:5.1f} %   of {layer['neurons']} neurons")  # fmt: skip
+    cost = report["energy_per_sample"]
+    print(
+        f"overall rate {100 * report['firing_rate']:.1f} % of neuron-steps; estimated energy a sample (45 nm): "
+        f"SNN {cost['snn_microjoule']:.2f} µJ, the same topology as ANN {cost['ann_microjoule']:.2f} µJ; {config.run}"
+    )
+
+
+if __name__ == "__main__":
+    cli.run(FiringRatesConfig, main, "firing_rates")

@@ -1,0 +1,99 @@
+"""Run a grid of configs, several at a time, and pick up where an earlier attempt stopped."""
+
+import multiprocessing
+import os
+from collections.abc import Callable, Sequence
+from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
+from concurrent.futures.process import BrokenProcessPool
+from dataclasses import replace
+
+import torch
+from tqdm import tqdm
+
+from experiments.options import RunConfig, resolve
+from iemf.errors import UserError
+from iemf.training import RunFolder
+
+POLL_SECONDS = 1.0
+
+
+def default_jobs() -> int:
+    """Runs at a time: one on a GPU, else one a core up to four.
+
+    Small networks leave a second thread idle: on two cores two runs of one thread each finish sooner than one run of
+    two threads after the other (measured in the README).
+    """
+    return 1 if torch.cuda.is_available() else min(4, os.cpu_count() or 1)
+
+
+def run_grid(configs: Sequence[RunConfig], jobs: int, train: Callable[[RunConfig], dict]) -> None:
+    """Train every config that has no results yet; finished ones are left as they are, begun ones go on.
+
+    Args:
+        configs: each with a folder of its own in ``out``.
+        jobs: processes at a time; the cores are shared out among their threads.
+        train: a function a fresh process can import.
+
+    Raises:
+        UserError: of the first run that failed, after the others have finished; or a process was killed.
+    """
+    configs = [resolve(replace(config, resume=True, progress=False)) for config in configs]
+    for config in configs:
+        RunFolder(config.out).check(config.stored(), resume=True)
+    todo = [config for config in configs if RunFolder(config.out).results() is None]
+    # The longest first, so that no core waits for a late one at the end.
+    todo.sort(key=cost, reverse=True)
+    print(f"{len(configs)} runs: {len(configs) - len(todo)} finished, {len(todo)} to go, {jobs} at a time")
+    if not todo:
+        return
+    threads = max(1, (os.cpu_count() or 1) // jobs)
+    context = multiprocessing.get_context("spawn")
+    with (
+        ProcessPoolExecutor(min(jobs, len(todo)), context, initializer=_limit_threads, initargs=(threads,)) as pool,
+        tqdm(total=sum(map(cost, todo)), initial=sum(map(progress, todo)), desc="grid", unit="epoch",
+             bar_format="{desc}: {percentage:3.0f}%|{bar}| {elapsed}<{remaining}{postfix}", dynamic_ncols=True) as bar,
+    ):  # fmt: skip
+        pending = {pool.submit(train, config): config for config in todo}
+        try:
+            _watch(pending, todo, bar)
+        except BaseException:
+            pool.shutdown(wait=False, cancel_futures=True)
+            for process in multiprocessing.active_children():
+                process.terminate()
+            raise
+
+
+def _watch(pending: dict[Future, RunConfig], todo: list[RunConfig], bar: tqdm) -> None:
+    """Move the bar until every future is done; raise the first failure then."""
+    failures, finished = [], 0
+    while pending:
+        done, _ = wait(pending, timeout=POLL_SECONDS, return_when=FIRST_COMPLETED)
+        for future in done:
+            config = pending.pop(future)
+            finished += 1
+            try:
+                future.result()
+            except UserError as error:
+                failures.append(f"{config.out.name}: {error}")
+            except BrokenProcessPool:
+                raise UserError("a training process was killed (out of memory?); run the same command again to "
+                                "go on, with --jobs 1 if it happens again") from None  # fmt: skip
+        bar.n = sum(map(progress, todo))
+        bar.set_postfix_str(f"{finished}/{len(todo)} runs")
+        bar.refresh()
+    if failures:
+        raise UserError(f"{len(failures)} of {len(todo)} runs failed, the others finished. {failures[0]}")
+
+
+def _limit_threads(threads: int) -> None:
+    torch.set_num_threads(threads)
+
+
+def cost(config: RunConfig) -> int:
+    """Relative length of a run: epochs times time steps."""
+    return config.epochs * (config.time_steps or 1)
+
+
+def progress(config: RunConfig) -> int:
+    """The part of :func:`cost` that is behind a run."""
+    return len(RunFolder(config.out).metrics()) * (config.time_steps or 1)

@@ -1,0 +1,168 @@
+"""From finished runs to a table, JSON, CSV and pictures."""
+
+import csv
+import io
+import statistics
+from collections.abc import Sequence
+from pathlib import Path
+
+from experiments.options import RunConfig, resolve
+from iemf.analysis import plots
+from iemf.errors import UserError
+from iemf.training import RunFolder
+from iemf.training.record import write_atomically, write_json
+
+PAPER_TABLE = Path(__file__).with_name("paper") / "table_s2_s3_classification.csv"
+Cell = tuple[str, str, str]  # network, method, variant
+
+
+def write(runs: Sequence[RunConfig], out: Path) -> str:
+    """Collect the finished runs, write everything into ``out`` and return the table as Markdown.
+
+    Raises:
+        UserError: none of the runs is finished.
+    """
+    finished = [(config, RunFolder(config.out)) for config in runs if RunFolder(config.out).results() is not None]
+    if not finished:
+        raise UserError(f"no finished run under {out / 'runs'}; leave out --collect to train them")
+    cells: dict[Cell, dict[int, dict]] = {}
+    for config, folder in finished:
+        cells.setdefault((config.network, config.method, config.variant), {})[config.seed] = folder.results()
+    example = resolve(finished[0][0])
+    summary = [summarise(cell, by_seed) for cell, by_seed in cells.items()]
+    table = markdown(cells, example, unfinished=len(runs) - len(finished))
+    write_atomically(out / "table.md", table + "\n")
+    write_json(out / "results.json", {"settings": settings(example), "cells": summary})
+    write_atomically(out / "results.csv", as_csv(finished))
+    draw(finished, cells, out, example)
+    return table
+
+
+def settings(config: RunConfig) -> dict:
+    """What the runs share, for the record."""
+    own = ("network", "method", "iemf", "joint", "seed", "out", "resume", "progress", "workers", "time_steps",
+           "lif_backend", "gamma", "gate", "scale", "modulate_from")  # fmt: skip
+    return {name: value for name, value in config.stored().items() if name not in own}
+
+
+def mean_and_deviation(values: Sequence[float]) -> tuple[float, float | None]:
+    """Mean and sample standard deviation; the latter None for a single value."""
+    return statistics.fmean(values), statistics.stdev(values) if len(values) > 1 else None
+
+
+def summarise(cell: Cell, by_seed: dict[int, dict]) -> dict:
+    """One cell of the grid: n, mean and deviation of the test accuracies, every seed's value."""
+    network, method, variant = cell
+    record = {"network": network, "method": method, "variant": variant, "n": len(by_seed), "seeds": sorted(by_seed)}
+    for quantity in ("test_accuracy", "test_accuracy_audio", "test_accuracy_visual", "firing_rate"):
+        values = [by_seed[seed][quantity] for seed in sorted(by_seed) if quantity in by_seed[seed]]
+        if values:
+            mean, deviation = mean_and_deviation(values)
+            record[quantity] = {"mean": mean, "std": deviation, "values": values}
+    return record
+
+
+def plus_minus(values: Sequence[float], *, signed: bool = False) -> str:
+    """ "mean ± deviation" with two decimals; the mean alone for one value, a dash for none."""
+    if not values:
+        return "–"
+    mean, deviation = mean_and_deviation(values)
+    text = f"{mean:+.2f}" if signed else f"{mean:.2f}"
+    return text if deviation is None else f"{text} ± {deviation:.2f}"
+
+
+def difference(cells: dict[Cell, dict[int, dict]], network: str, method: str, other: str) -> list[float]:
+    """Test accuracy with IEMF minus that of ``other``, seed by seed, where both are there."""
+    iemf, base = (cells.get((network, method, variant), {}) for variant in ("iemf", other))
+    return [iemf[seed]["test_accuracy"] - base[seed]["test_accuracy"] for seed in sorted(iemf.keys() & base.keys())]
+
+
+def paper_numbers(dataset: str) -> dict[Cell, float]:
+    """The published top-1 accuracies (Tables S2 and S3) of a data set, {} if the paper does not have it."""
+    lines = [line for line in PAPER_TABLE.read_text(encoding="utf-8").splitlines() if not line.startswith("#")]
+    return {
+        (row["network"], row["method"], variant): float(row[variant])
+        for row in csv.DictReader(lines)
+        if row["dataset"] == dataset
+        for variant in ("vanilla", "iemf")
+    }
+
+
+def markdown(cells: dict[Cell, dict[int, dict]], example: RunConfig, unfinished: int) -> str:
+    """One row a network and method; columns for the variants, what IEMF changes, firing rates, the paper's numbers."""
+    variants = [v for v in ("vanilla", "joint", "iemf") if any(cell[2] == v for cell in cells)]
+    others = [v for v in variants if v != "iemf"] if "iemf" in variants else []
+    paper = paper_numbers(example.dataset)
+    spiking = any(cell[0] == "snn" for cell in cells)
+    names = {"vanilla": "vanilla", "joint": "joint (ξ = 1)", "iemf": "IEMF"}
+    header = ["method", "network", *(names[v] for v in variants), *(f"IEMF − {v}" for v in others)]
+    header += ["firing rate"] if spiking else []
+    header += ["paper: vanilla", "paper: IEMF"] if paper else []
+    rows = []
+    methods = list(dict.fromkeys(cell[1] for cell in cells))
+    networks = list(dict.fromkeys(cell[0] for cell in cells))
+    for method in methods:
+        for network in networks:
+            of = {v: cells.get((network, method, v), {}) for v in variants}
+            row = [plots.METHOD_LABELS[method], network.upper()]
+            row += [plus_minus([r["test_accuracy"] for r in of[v].values()]) for v in variants]
+            row += [plus_minus(difference(cells, network, method, v), signed=True) for v in others]
+            if spiking:
+                rates = [r["firing_rate"] for v in variants for r in of[v].values() if "firing_rate" in r]
+                row.append(f"{100 * statistics.fmean(rates):.1f} %" if rates else "–")
+            row += [f"{paper[network, method, v]:.2f}" for v in ("vanilla", "iemf")] if paper else []
+            rows.append(row)
+    seeds = sorted({seed for by_seed in cells.values() for seed in by_seed})
+    counts = {len(by_seed) for by_seed in cells.values()}
+    note = f"Test accuracy in %, mean ± standard deviation over {min(counts)} seed(s) " if len(counts) == 1 else (
+        f"Test accuracy in %, mean ± standard deviation over {min(counts)} to {max(counts)} seeds ")  # fmt: skip
+    note += f"({', '.join(map(str, seeds))}); differences are paired by seed. "
+    note += f"{example.dataset}, ResNet-18 of width {example.width}, {example.epochs} epochs, recipe {example.recipe}; "
+    note += "the epoch is chosen on validation, test is read once."
+    if unfinished:
+        note += f" {unfinished} run(s) of the grid are not finished and not counted."
+    return "\n".join([table_lines(header, rows), "", note])
+
+
+def table_lines(header: list[str], rows: list[list[str]]) -> str:
+    """A Markdown table with aligned columns, readable on a terminal too."""
+    widths = [max(len(row[i]) for row in [header, *rows]) for i in range(len(header))]
+    lines = [header, ["-" * width for width in widths], *rows]
+    return "\n".join("| " + " | ".join(c.ljust(w) for c, w in zip(line, widths, strict=True)) + " |" for line in lines)
+
+
+def as_csv(finished: Sequence[tuple[RunConfig, RunFolder]]) -> str:
+    """One line a run."""
+    file = io.StringIO()
+    columns = ["test_accuracy", "test_accuracy_audio", "test_accuracy_visual", "val_accuracy", "best_epoch"]
+    writer = csv.writer(file, lineterminator="\n")
+    writer.writerow(["network", "method", "variant", "seed", *columns, "firing_rate"])
+    for config, folder in finished:
+        results = folder.results()
+        values = [f"{results[c]:.2f}" if isinstance(results[c], float) else results[c] for c in columns]
+        rate = f"{results['firing_rate']:.4f}" if "firing_rate" in results else ""
+        writer.writerow([config.network, config.method, config.variant, config.seed, *values, rate])
+    return file.getvalue()
+
+
+def draw(
+    finished: Sequence[tuple[RunConfig, RunFolder]], cells: dict[Cell, dict[int, dict]], out: Path, example: RunConfig
+) -> None:
+    """accuracy.png; xi_over_epochs.png and firing_rates.png where there are IEMF and spiking runs."""
+    seeds = max(len(by_seed) for by_seed in cells.values())
+    title = f"{example.dataset}, {example.epochs} epochs, n = {seeds} seed(s)" + (
+        ", ± 1 deviation" if seeds > 1 else ""
+    )
+    accuracies = {cell: [r["test_accuracy"] for r in by_seed.values()] for cell, by_seed in cells.items()}
+    plots.accuracy_bars(accuracies, out / "accuracy.png", title)
+    histories: dict[tuple[str, str], dict[str, list[list[dict]]]] = {}
+    for config, folder in finished:
+        variants = histories.setdefault((config.network, config.method), {})
+        variants.setdefault(config.variant, []).append(folder.metrics())
+    histories = {key: variants for key, variants in histories.items() if "iemf" in variants}
+    if histories and example.epochs > 1:
+        plots.coefficient_over_epochs(histories, out / "xi_over_epochs.png")
+    layers = [layer for _, folder in finished for layer in (folder.results() or {}).get("firing_rate_layers", [])]
+    if layers:
+        spiking = sum(config.network == "snn" for config, _ in finished)
+        plots.firing_rates(layers, out / "firing_rates.png", f"Firing rates on the test split, mean of {spiking} runs")

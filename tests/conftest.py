@@ -1,0 +1,82 @@
+"""Shared fixtures: small networks, small trees of real files."""
+
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile
+import torch
+from hypothesis import settings
+from PIL import Image
+
+from iemf.fusion import ConcatFusion
+from iemf.network import AudioVisualNetwork
+
+ROOT = Path(__file__).resolve().parent.parent
+sys.path.insert(0, str(ROOT))  # `experiments` is run from the checkout, as the README says
+
+settings.register_profile("ci", deadline=None, derandomize=True, max_examples=60)
+settings.load_profile("ci")
+
+
+def pytest_collection_modifyitems(items):
+    if not torch.cuda.is_available():
+        for item in items:
+            if "gpu" in item.keywords:
+                item.add_marker(pytest.mark.skip(reason="no CUDA device"))
+
+
+class LinearEncoder(torch.nn.Module):
+    """[B, 1, 2, 2] -> [B, 3]; a convolution over the whole image, so that OGM-GE has a 4-D weight to change."""
+
+    def __init__(self):
+        super().__init__()
+        self.conv = torch.nn.Conv2d(1, 3, 2)
+        self.features = 3
+
+    def forward(self, x):
+        return self.conv(x).flatten(1)
+
+
+@pytest.fixture
+def make_network():
+    """Tiny audio-visual networks, all with the same weights for the same seed."""
+
+    def make(classes=3, joint=True, fusion=ConcatFusion, seed=0):
+        torch.manual_seed(seed)
+        audio, visual = LinearEncoder(), LinearEncoder()
+        return AudioVisualNetwork(audio, visual, fusion(3, classes), 3, classes, joint)
+
+    return make
+
+
+@pytest.fixture
+def batch():
+    """Audio and visual [5, 1, 2, 2] and labels of three classes."""
+    generator = torch.Generator().manual_seed(7)
+    audio, visual = (torch.randn(5, 1, 2, 2, generator=generator) for _ in range(2))
+    return audio, visual, torch.tensor([0, 1, 2, 0, 1])
+
+
+def write_clip(folder: Path, name: str, seed: int, pitch: float) -> None:
+    """A real sound file (a tone in noise) and a real picture beside it."""
+    rng = np.random.default_rng(seed)
+    folder.mkdir(parents=True, exist_ok=True)
+    time = np.arange(8000) / 16000
+    wave = 0.3 * np.sin(2 * np.pi * pitch * time) + 0.02 * rng.standard_normal(len(time))
+    soundfile.write(folder / f"{name}.wav", wave.astype(np.float32), 16000)
+    pixels = rng.integers(0, 80, (40, 48, 3), dtype=np.uint8)
+    pixels[:, :, seed % 3] += np.uint8(pitch / 20)
+    Image.fromarray(pixels).save(folder / f"{name}.png")
+
+
+@pytest.fixture
+def tree(tmp_path):
+    """A folder data set of two classes: 8 training and 3 test clips each, no val."""
+    root = tmp_path / "data"
+    for label, pitch in (("high", 1600.0), ("low", 300.0)):
+        for split, count in (("train", 8), ("test", 3)):
+            for i in range(count):
+                write_clip(root / split / label, f"clip {i} é", seed=100 * count + i, pitch=pitch)
+    return root
