@@ -1,0 +1,8 @@
+#!/usr/bin/env bash
+# Four fusion methods x {vanilla, IEMF} x {ANN, SNN} on AV-Digits, one seed: a table, three pictures, a few minutes.
+# Narrower than av_digits.sh (first stage of 8 channels instead of 16; the paper has 64) and one seed instead of three.
+# OUT=dir moves the output; started again, it leaves finished runs alone and goes on with the others.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+exec python -m experiments.compare --dataset av-digits --variants vanilla iemf --seeds 0 --width 8 \
+  --out "${OUT:-runs/quickstart}" "$@"

@@ -1,0 +1,139 @@
+"""The folder data set: real sound files and images, and what goes wrong with them."""
+
+import shutil
+
+import numpy as np
+import pytest
+import soundfile
+import torch
+from PIL import Image
+
+from iemf.data import audio, folder
+from iemf.data.base import evaluation_loader, training_loader
+from iemf.errors import UserError
+from tests.conftest import write_clip
+
+
+def load(root, **options):
+    return folder.load(root, **({"image_size": 32, "seconds": 0.5} | options))
+
+
+def test_splits_classes_and_shapes(tree):
+    data = load(tree)
+    assert data.classes == ("high", "low")
+    assert data.about["clips"] == {"train": 14, "val": 2, "test": 6}  # a tenth of 8, at least one, from each class
+    loader, _ = training_loader(data.train, 4, seed=0)
+    batch = next(iter(loader))
+    assert batch.audio.shape == (4, 11025)
+    assert batch.visual.shape == (4, 3, 32, 32)
+    spectrogram, image = data.front_end(batch.audio, batch.visual)
+    assert spectrogram.shape == (4, 1, 257, 11025 // 353 + 1)
+    assert image.shape == (4, 3, 32, 32)
+
+
+def test_the_validation_split_is_seeded_and_disjoint(tree):
+    names = [{clip.sound for clip in load(tree, seed=seed).val.clips} for seed in (0, 0, 1, 2, 3)]
+    assert names[0] == names[1]
+    assert len({frozenset(n) for n in names}) > 1
+    data = load(tree)
+    assert not {c.sound for c in data.train.clips} & {c.sound for c in data.val.clips}
+
+
+def test_a_given_validation_split_is_used(tree):
+    write_clip(tree / "val" / "high", "x", 1, 1600.0)
+    write_clip(tree / "val" / "low", "y", 2, 300.0)
+    assert load(tree).about["clips"] == {"train": 16, "val": 2, "test": 6}
+
+
+def test_frames_of_a_clip_are_picked_evenly(tree):
+    sound = tree / "train" / "high" / "film.wav"
+    shutil.copy(tree / "train" / "high" / "clip 0 é.wav", sound)
+    sound.with_suffix("").mkdir()
+    for i in range(6):
+        Image.new("RGB", (20, 20), (40 * i, 0, 0)).save(sound.with_suffix("") / f"frame_{i}.png")
+    clip = next(c for c in load(tree).train.clips + load(tree).val.clips if c.sound == sound)
+    batch = folder.Clips([clip], frames=3, size=16, seconds=0.5, training=False)[0]
+    assert batch.visual.shape == (3, 3, 16, 16)
+    assert batch.visual[:, 0, 0, 0].tolist() == [40, 120, 200]  # frames 1, 3, 5
+    data = load(tree, frames=2)
+    assert next(iter(evaluation_loader(data.test, 2))).visual.shape == (2, 2, 3, 32, 32)
+
+
+def test_evaluation_is_deterministic_and_training_augments(tree):
+    data = load(tree)
+    assert torch.equal(data.test[0].visual, data.test[0].visual)
+    assert any(not torch.equal(data.train[0].visual, data.train[0].visual) for _ in range(4))
+
+
+def test_spectrogram_of_three_seconds_and_a_known_tone():
+    time = torch.arange(66150) / 22050
+    tone = 1000.0
+    spectrogram = audio.LogSpectrogram()(torch.sin(2 * torch.pi * tone * time)[None])
+    assert spectrogram.shape == (1, 1, 257, 188)
+    assert spectrogram[0, 0, :, 94].argmax().item() == round(tone * 512 / 22050)
+    silence = audio.LogSpectrogram()(torch.zeros(1, 66150))
+    torch.testing.assert_close(silence, torch.full_like(silence, float(np.log(1e-7))))
+
+
+def test_sound_is_resampled_mixed_and_fitted(tmp_path):
+    time = np.arange(16000) / 16000
+    stereo = np.stack([np.sin(2 * np.pi * 440 * time), np.zeros(16000)], axis=1).astype(np.float32)
+    soundfile.write(tmp_path / "a.wav", stereo, 16000)
+    wave = audio.read(tmp_path / "a.wav")
+    assert len(wave) == 22050
+    assert wave.abs().max().item() == pytest.approx(0.5, abs=0.02)
+    assert audio.fit(torch.tensor([2.0, -0.5]), 5).tolist() == [1, -0.5, 1, -0.5, 1]
+    assert audio.fit(torch.arange(5.0) / 10, 2).tolist() == [0, pytest.approx(0.1)]
+
+
+def break_tree(tree, kind):
+    """Damage the tree; the words the message must hold."""
+    high = tree / "train" / "high"
+    if kind == "no such folder":
+        shutil.rmtree(tree)
+        return "is not a folder"
+    if kind == "one class":
+        shutil.rmtree(tree / "train" / "low")
+        return "1 class folder"
+    if kind == "empty class":
+        shutil.rmtree(high)
+        high.mkdir()
+        return "holds no sound file"
+    if kind == "no test":
+        shutil.rmtree(tree / "test")
+        return "test.* is missing"
+    if kind == "stranger in test":
+        shutil.copytree(tree / "test" / "high", tree / "test" / "middle")
+        return "middle.* is not a class of train"
+    if kind == "broken sound":
+        (high / "clip 3 é.wav").write_bytes(b"not a sound")
+        return "clip 3 é.wav cannot be read as sound"
+    if kind == "empty sound":
+        soundfile.write(high / "clip 3 é.wav", np.zeros(0, np.float32), 16000)
+        return "clip 3 é.wav holds no sound"
+    if kind == "broken image":
+        (high / "clip 2 é.png").write_bytes(b"not an image")
+        return "clip 2 é.png cannot be read as an image"
+    if kind == "missing image":
+        (high / "clip 2 é.png").unlink()
+        return "clip 2 é.wav has no image"
+    raise AssertionError(kind)
+
+
+KINDS = ["no such folder", "one class", "empty class", "no test", "stranger in test", "broken sound", "empty sound",
+         "broken image", "missing image"]  # fmt: skip
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_bad_tree_is_refused_by_name(tree, kind):
+    message = break_tree(tree, kind)
+    with pytest.raises(UserError, match=message):
+        load(tree)
+
+
+def test_a_truncated_image_is_named_when_it_is_read(tree):
+    path = tree / "test" / "low" / "clip 0 é.png"
+    path.write_bytes(path.read_bytes()[:200])
+    data = load(tree)
+    with pytest.raises(UserError, match="clip 0 é.png cannot be read as an image"):
+        list(evaluation_loader(data.test, 2))

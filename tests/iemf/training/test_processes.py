@@ -1,0 +1,57 @@
+"""Several processes: the scores of the global batch, hence the same ξ on every replica."""
+
+import socket
+
+import torch
+import torch.distributed
+import torch.multiprocessing
+
+from iemf.balance import OGMGE, InverseEffectiveness
+
+
+def free_port():
+    with socket.socket() as s:
+        s.bind(("127.0.0.1", 0))
+        return s.getsockname()[1]
+
+
+def logits_and_labels():
+    generator = torch.Generator().manual_seed(0)
+    return [torch.randn(7, 4, generator=generator) for _ in range(3)], torch.arange(7) % 4
+
+
+def modulate(rows):
+    logits, labels = logits_and_labels()
+    parameter = torch.nn.Parameter(torch.zeros(2))
+    parameter.grad = torch.ones(2)
+    audio, visual, fused = (part[rows] for part in logits)
+    InverseEffectiveness([parameter]).modulate([audio, visual], fused, labels[rows])
+    return parameter.grad[0]
+
+
+def replica(rank, port, folder):
+    torch.distributed.init_process_group("gloo", f"tcp://127.0.0.1:{port}", rank=rank, world_size=2)
+    # Shares of unequal size: a mean of means would be wrong.
+    torch.save(modulate(slice(0, 5) if rank == 0 else slice(5, 7)), f"{folder}/{rank}.pt")
+    torch.distributed.destroy_process_group()
+
+
+def test_xi_is_that_of_the_global_batch_on_every_replica(tmp_path):
+    torch.multiprocessing.spawn(replica, (free_port(), str(tmp_path)), nprocs=2)
+    replicas = [torch.load(tmp_path / f"{rank}.pt") for rank in range(2)]
+    assert torch.equal(*replicas)
+    torch.testing.assert_close(replicas[0], modulate(slice(0, 7)))
+    assert not torch.isclose(replicas[0], modulate(slice(0, 5)), rtol=1e-4)
+
+
+def test_ogm_ge_reduces_its_scores_too(monkeypatch, make_network, batch):
+    """The scores handed to the reduction are sums over samples, not means."""
+    seen = []
+    monkeypatch.setattr("iemf.balance.ogm_ge.sum_over_processes", lambda x: seen.append(x.clone()) or x)
+    network = make_network()
+    output = network(*batch[:2])
+    output.logits.fused.sum().backward()
+    OGMGE(network).on_gradients(output, batch[2], 0)
+    parts = network.fusion.contributions(output.audio, output.visual)
+    expected = torch.stack([p.softmax(1).gather(1, batch[2][:, None]).sum() for p in parts])
+    torch.testing.assert_close(seen[0], expected)
