@@ -82,7 +82,7 @@ def _watch(pending: dict[Future, RunConfig], todo: list[RunConfig], bar: tqdm) -
         bar.set_postfix_str(f"{finished}/{len(todo)} runs")
         bar.refresh()
     if failures:
-        raise UserError(f"{len(failures)} of {len(todo)} runs failed, the others finished. {failures[0]}")
+        raise UserError(f"{len(failures)} of {len(todo)} runs failed. {failures[0]}")
 
 
 def _limit_threads(threads: int) -> None:

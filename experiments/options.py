@@ -152,13 +152,15 @@ def refuse_unread(config: RunConfig) -> None:
         (config.network == "snn", "--network snn", ["time_steps", "lif_backend"]),
         (config.iemf, "--iemf", ["gamma", "gate", "scale", "modulate_from"]),
         (config.dataset == "av-digits", "--dataset av-digits", ["snr"]),
-        (config.dataset == "folder", "--dataset folder", ["data_root", "image_size", "frames", "seconds", "workers"]),
+        (config.dataset == "folder", "--dataset folder", ["data_root", "image_size", "frames", "seconds"]),
         (config.optimizer in (None, "sgd"), "--optimizer sgd", ["momentum"]),
     ]
     for applies, needed, names in groups:
         for name in names:
             if not applies and getattr(config, name) is not None:
                 raise UserError(f"--{name.replace('_', '-')} {plain(getattr(config, name))} is read with {needed} only")
+    if config.dataset == "av-digits" and config.workers:
+        raise UserError(f"--workers {config.workers} is read with --dataset folder only: av-digits is in memory")
     if config.dataset == "folder" and config.data_root is None:
         raise UserError("--dataset folder needs --data-root, a folder that holds train/<class>/ and test/<class>/")
     if config.recipe == "released" and (config.gamma is not None or config.scale == "step"):

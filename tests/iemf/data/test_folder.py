@@ -135,5 +135,5 @@ def test_a_truncated_image_is_named_when_it_is_read(tree):
     path = tree / "test" / "low" / "clip 0 é.png"
     path.write_bytes(path.read_bytes()[:200])
     data = load(tree)
-    with pytest.raises(UserError, match="clip 0 é.png cannot be read as an image"):
+    with pytest.raises(UserError, match=r"clip 0 é\.png cannot be read as an image"):
         list(evaluation_loader(data.test, 2))

@@ -19,7 +19,7 @@ class Interruption(Exception):
     pass
 
 
-@pytest.fixture()
+@pytest.fixture
 def interrupt(monkeypatch):
     """Make training break off in the middle of an epoch, once."""
 
@@ -216,7 +216,7 @@ def test_a_damaged_checkpoint_is_named(tmp_path, interrupt):
         classification.train(config)
     path = RunFolder(config.out).last_checkpoint
     path.write_bytes(path.read_bytes()[:1000])
-    with pytest.raises(UserError, match="last.pt is not a readable checkpoint"):
+    with pytest.raises(UserError, match=r"last\.pt is not a readable checkpoint"):
         classification.train(replace(config, resume=True))
 
 
