@@ -132,7 +132,7 @@ def resolve(config: RunConfig) -> RunConfig:
     if optimizer != "sgd":
         defaults["momentum"] = None
     if config.iemf:
-        scale = "step" if optimizer in ADAPTIVE else "gradient"
+        scale = "step" if optimizer in ADAPTIVE and config.recipe == "paper" else "gradient"
         defaults |= {"gamma": 1.0, "gate": "tanh", "scale": scale, "modulate_from": 0}
     if config.network == "snn":
         defaults |= {"time_steps": 4, "lif_backend": "auto"}
@@ -163,7 +163,7 @@ def refuse_unread(config: RunConfig) -> None:
         raise UserError(f"--workers {config.workers} is read with --dataset folder only: av-digits is in memory")
     if config.dataset == "folder" and config.data_root is None:
         raise UserError("--dataset folder needs --data-root, a folder that holds train/<class>/ and test/<class>/")
-    if config.recipe == "released" and (config.gamma is not None or config.scale == "step"):
+    if config.recipe == "released" and (config.gamma not in (None, 1.0) or config.scale == "step"):
         raise UserError("--recipe released ignores γ and scales the gradient, as the released code does; "
                         "leave out --gamma and --scale or use --recipe paper")  # fmt: skip
 
