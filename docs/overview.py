@@ -18,15 +18,14 @@ from iemf.data import av_digits
 
 
 def box(axis, x, y, w, h, text, colour, face="white", size=10):
-    axis.add_patch(
-        FancyBboxPatch((x, y), w, h, boxstyle="round,pad=0.02,rounding_size=0.12", lw=1.6, ec=colour, fc=face)
-    )
+    shape = "round,pad=0.02,rounding_size=0.12"
+    axis.add_patch(FancyBboxPatch((x, y), w, h, boxstyle=shape, lw=1.6, ec=colour, fc=face))
     axis.text(x + w / 2, y + h / 2, text, ha="center", va="center", fontsize=size)
 
 
-def arrow(axis, start, end, colour="black", style="-|>", line="-", bend=0.0):
-    axis.annotate("", end, start, arrowprops={"arrowstyle": style, "color": colour, "lw": 1.4, "ls": line,
-                                              "connectionstyle": f"arc3,rad={bend}", "shrinkA": 1, "shrinkB": 1})  # fmt: skip
+def arrow(axis, start, end, colour, line="-"):
+    style = {"arrowstyle": "-|>", "color": colour, "lw": 1.4, "ls": line, "shrinkA": 1, "shrinkB": 1}
+    axis.annotate("", end, start, arrowprops=style)
 
 
 def main() -> None:
@@ -41,10 +40,9 @@ def main() -> None:
     snr = test.snr
     clear = (test.labels == 4) & (snr["audio"] > -4) & (snr["visual"] < -4) & (snr["visual"] > -8)
     index = int(clear.nonzero()[2, 0])
-    for name, x, y, colour, label in (
-        ("audio", 0.3, 5.55, audio, "sound: “four”"),
-        ("visual", 0.3, 0.95, visual, "image: 4"),
-    ):
+    rows = (("audio", 5.55, audio, "sound: “four”"), ("visual", 0.95, visual, "image: 4"))
+    x = 0.3
+    for name, y, colour, label in rows:
         inset = figure.add_axes((x / 23, y / 9.4, 2.6 / 23, 2.6 / 9.4))
         inset.imshow(test.noisy[name][index, 0], origin="lower" if name == "audio" else "upper", cmap="magma")
         inset.set_xticks([])

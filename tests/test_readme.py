@@ -73,10 +73,8 @@ def test_the_table_is_the_measured_one():
 def test_the_quickstart_as_a_newcomer_types_it(tmp_path):
     """The script itself, all 16 runs, cut to one short epoch; then again, to see that it repeats nothing."""
     script = next(block for block in blocks("bash") if "quickstart" in block).split("&& ")[1].split()
-    environment = os.environ | {
-        "OUT": str(tmp_path / "out"),
-        "PATH": f"{os.path.dirname(sys.executable)}:{os.environ['PATH']}",
-    }
+    path = f"{os.path.dirname(sys.executable)}{os.pathsep}{os.environ['PATH']}"
+    environment = os.environ | {"OUT": str(tmp_path / "out"), "PATH": path}
     short = ["--epochs", "1", "--width", "1", "--batch-size", "500", "--time-steps", "1"]
     for message in ("16 to go", "16 finished, 0 to go"):
         done = subprocess.run([*script, *short], cwd=ROOT, env=environment, capture_output=True, text=True, timeout=400)
