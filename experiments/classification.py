@@ -32,6 +32,7 @@ def train(config: RunConfig) -> dict:
         return results
     began = time.perf_counter()
     accelerator = build.build_accelerator(config)
+    accelerator.wait_for_everyone()  # every process has looked at the folder before one of them writes to it
     try:
         return _train(config, folder, accelerator, began)
     finally:

@@ -106,6 +106,7 @@ class Trainer:
 
     def test(self) -> Accuracies:
         """Accuracies in percent of the best epoch's weights on the test split."""
+        self.accelerator.wait_for_everyone()  # the main process may still be writing it
         self.network.load_state_dict(checkpoint.load(self.folder.best_checkpoint)["network"])
         return evaluate(self.prepared, self.front_end, self.test_loader, self.accelerator)[0]
 

@@ -1,12 +1,18 @@
 """Several processes: the scores of the global batch, hence the same ξ on every replica."""
 
+import os
 import socket
+from pathlib import Path
 
+import pytest
 import torch
 import torch.distributed
 import torch.multiprocessing
 
+from experiments import classification
+from experiments.options import RunConfig
 from iemf.balance import OGMGE, InverseEffectiveness
+from iemf.training import RunFolder, Trainer
 
 
 def free_port():
@@ -55,3 +61,32 @@ def test_ogm_ge_reduces_its_scores_too(monkeypatch, make_network, batch):
     parts = network.fusion.contributions(output.audio, output.visual)
     expected = torch.stack([p.softmax(1).gather(1, batch[2][:, None]).sum() for p in parts])
     torch.testing.assert_close(seen[0], expected)
+
+
+def train_replica(rank, port, folder):
+    """What a launcher sets up for one of two processes on the CPU, then a run; its last weights are kept."""
+    os.environ.update(RANK=str(rank), LOCAL_RANK=str(rank), WORLD_SIZE="2", MASTER_ADDR="127.0.0.1",
+                      MASTER_PORT=str(port), ACCELERATE_USE_CPU="true")  # fmt: skip
+    torch.set_num_threads(1)
+    test = Trainer.test
+
+    def keep_and_test(self):
+        weights = dict(self.network.named_parameters())
+        torch.save((self.history, weights), f"{folder}/{rank}.pt")
+        return test(self)
+
+    Trainer.test = keep_and_test
+    classification.train(RunConfig(iemf=True, method="ogm-ge", epochs=1, batch_size=75, width=2, progress=False,
+                                   out=Path(folder) / "run"))  # fmt: skip
+    torch.distributed.destroy_process_group()
+
+
+def test_two_processes_train_one_network(tmp_path):
+    """Noise of OGM-GE, ξ and gradients agree, so the replicas stay the same; every test sample is counted once."""
+    torch.multiprocessing.spawn(train_replica, (free_port(), str(tmp_path)), nprocs=2)
+    (history, weights), (_, others) = (torch.load(tmp_path / f"{rank}.pt", weights_only=False) for rank in range(2))
+    for name, weight in weights.items():
+        assert torch.equal(weight, others[name]), name
+    assert len(history) == 1
+    correct = RunFolder(tmp_path / "run").results()["test_accuracy"] / 100 * 1000
+    assert correct == pytest.approx(round(correct))
