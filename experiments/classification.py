@@ -75,6 +75,7 @@ def _train(config: RunConfig, folder: RunFolder, accelerator: accelerate.Acceler
         "best_epoch": trainer.best["epoch"],
         "seed": config.seed,
         "classes": list(data.classes),
+        "dataset": data.name,
         "data": data.about,
         "parameters": sum(p.numel() for p in network.parameters()),
         "seconds_this_session": time.perf_counter() - began,

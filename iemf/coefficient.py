@@ -84,9 +84,9 @@ def inverse_effectiveness(
     check_gamma(gamma)
     unimodal, fused = torch.as_tensor(unimodal), torch.as_tensor(fused)
     ratio = torch.where((unimodal == 0) & (fused == 0), torch.ones_like(fused), unimodal / fused)
-    xi = gamma * (1 + gate(1 - ratio))
-    # A gate such as x / (1 + |x|) is inf/inf at -inf; its limit there is -1 for every gate of range (-1, 1).
-    return torch.where(torch.isinf(ratio), torch.zeros_like(xi), xi)
+    # The largest float instead of inf: a gate such as x / (1 + |x|) is inf/inf there, and at its limit here.
+    ratio = ratio.clamp(max=torch.finfo(ratio.dtype).max)
+    return gamma * (1 + gate(1 - ratio))
 
 
 def check_gamma(gamma: float) -> None:

@@ -23,30 +23,17 @@ class Accuracies(NamedTuple):
     fused: float
 
 
-def sum_over_processes(x: Tensor) -> Tensor:
-    """Sum of ``x`` over all processes of a distributed run; ``x`` itself where there is one process.
-
-    Everything that is a statistic of the global batch goes through here. It asks ``torch.distributed``, which
-    Accelerate sets up: ``accelerate.utils.reduce`` would overlook a group that a user's own program has made.
-    """
-    if torch.distributed.is_available() and torch.distributed.is_initialized():
-        x = x.clone()
-        torch.distributed.all_reduce(x)
-    return x
-
-
 class Method:
     """A way to train the fusion; this base does nothing beyond cross-entropy of the fused logits.
 
     Args:
         network: the network whose gradients ``on_gradients`` may change.
-        seed: of the method's own random numbers, the same on every replica.
+        seed: of the method's own random numbers, if it draws any; the same on every replica.
         recipe: "paper" follows the papers; "released" what the code released with He et al. 2025 does instead.
     """
 
     def __init__(self, network: AudioVisualNetwork, seed: int = 0, recipe: str = "paper") -> None:
         self.network = network
-        self.seed = seed
         self.recipe = recipe
 
     def loss(self, output: Output, labels: Tensor, epoch: int) -> Tensor:

@@ -14,8 +14,9 @@ from collections.abc import Iterable, Sequence
 import torch
 from torch import Tensor, nn
 
-from iemf.balance.base import Reduce, add_gradient_noise, sum_over_processes
+from iemf.balance.base import Reduce, add_gradient_noise
 from iemf.coefficient import Gate, check_gamma, inverse_effectiveness, true_class_probability
+from iemf.processes import sum_over_processes
 
 SCALES = ("gradient", "step")
 
@@ -79,7 +80,7 @@ class InverseEffectiveness:
         if not unimodal:
             raise ValueError("modulate needs the logits of at least one modality")
         scores = [true_class_probability(logits, labels).sum() for logits in (*unimodal, fused)]
-        *sums, count = self.reduce(torch.stack([*scores, scores[0].new_tensor(float(len(labels)))]))
+        *sums, count = self.reduce(torch.stack([*scores, scores[0].new_full((), float(len(labels)))]))
         self.unimodal = torch.stack(sums[:-1]).mean() / count
         self.fused = sums[-1] / count
         xi = inverse_effectiveness(self.unimodal, self.fused, self.gamma, self.gate)

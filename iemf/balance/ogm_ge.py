@@ -9,10 +9,11 @@ g  <- k_m·g + N(0, std(g) + 1e-8)                             encoder convoluti
 import torch
 from torch import Tensor
 
-from iemf.balance.base import Method, add_gradient_noise, sum_over_processes
+from iemf.balance.base import Method, add_gradient_noise
 from iemf.coefficient import true_class_probability
 from iemf.errors import UserError
 from iemf.network import AudioVisualNetwork, Output
+from iemf.processes import sum_over_processes
 
 ALPHA = 0.8
 LAST_EPOCH = 50

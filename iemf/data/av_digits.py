@@ -18,9 +18,10 @@ import torch.nn.functional as F
 from torch import Tensor
 from torch.utils.data import Dataset
 
-from iemf.data.base import AudioVisualData, Batch, KeepInputs, mix_seed
+from iemf.data.base import AudioVisualData, Batch, KeepInputs
 from iemf.data.noise import add_noise, draw_snr, standardise
 from iemf.errors import UserError
+from iemf.seeds import Stream, mix_seed
 
 SIZE = 32  # both modalities come as 32 x 32 images
 PAIRS_PER_DIGIT = 300
@@ -147,14 +148,16 @@ def load(seed: int = 0, snr: tuple[float, float] = (-15.0, 0.0)) -> AudioVisualD
     images, image_digits = load_images()
     splits = {}
     for number, (split, (a, v)) in enumerate(pair_indices(sound_digits, image_digits).items()):
-        splits[split] = NoisyPairs(sounds[a], images[v], sound_digits[a], snr, mix_seed(PAIRING_SEED, number))
+        splits[split] = NoisyPairs(
+            sounds[a], images[v], sound_digits[a], snr, mix_seed(Stream.FIXED_NOISE, PAIRING_SEED, number)
+        )
     return AudioVisualData(
         name="av-digits",
         classes=tuple(str(digit) for digit in range(10)),
         audio_channels=1,
         visual_channels=1,
         front_end=KeepInputs(),
-        set_epoch=lambda epoch: splits["train"].draw(mix_seed(seed, epoch)),
+        set_epoch=lambda epoch: splits["train"].draw(mix_seed(Stream.TRAINING_NOISE, seed, epoch)),
         about={"pairs": {split: len(data) for split, data in splits.items()}, "snr_db": list(snr)},
         **splits,
     )

@@ -8,6 +8,8 @@ import torch
 from torch import Tensor, nn
 from torch.utils.data import BatchSampler, DataLoader, Dataset, Sampler, default_collate
 
+from iemf.seeds import Stream, mix_seed
+
 
 class Batch(NamedTuple):
     """audio [B, ...], visual [B, C, H, W] or [B, N, C, H, W], label [B] int64."""
@@ -54,17 +56,8 @@ class EpochSampler(Sampler[int]):
         return self.count
 
     def __iter__(self) -> Iterator[int]:
-        generator = torch.Generator().manual_seed(mix_seed(self.seed, self.epoch))
+        generator = torch.Generator().manual_seed(mix_seed(Stream.ORDER, self.seed, self.epoch))
         return iter(torch.randperm(self.count, generator=generator).tolist())
-
-
-def mix_seed(*parts: int) -> int:
-    """One 63-bit seed from several integers; nearby inputs give unrelated seeds."""
-    value = 0x9E3779B97F4A7C15
-    for part in parts:
-        value = (value ^ (part & 0xFFFFFFFFFFFFFFFF)) * 0xBF58476D1CE4E5B9 % 2**64
-        value ^= value >> 31
-    return value >> 1
 
 
 def _collate(samples: Batch | list[Batch]) -> Batch:
@@ -75,7 +68,7 @@ def _collate(samples: Batch | list[Batch]) -> Batch:
 def training_loader(dataset: Dataset, batch_size: int, seed: int, workers: int = 0) -> tuple[DataLoader, EpochSampler]:
     """Shuffled batches. A last batch of one sample is left out: it has no batch statistics.
 
-    Workers start anew each epoch, from the main process's random state: so a resumed run augments as it would have.
+    Workers start anew each epoch, so that they see what ``set_epoch`` changed.
     """
     sampler = EpochSampler(len(dataset), seed)
     batches = BatchSampler(sampler, batch_size, drop_last=len(dataset) % batch_size == 1)

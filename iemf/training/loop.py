@@ -16,11 +16,12 @@ from accelerate.utils import gather_object
 from torch import Tensor
 from tqdm import tqdm
 
-from iemf.balance.base import Accuracies, Method, sum_over_processes
+from iemf.balance.base import Accuracies, Method
 from iemf.balance.inverse_effectiveness import InverseEffectiveness
 from iemf.data.base import AudioVisualData, Batch, evaluation_loader, training_loader
 from iemf.errors import UserError
 from iemf.network import AudioVisualNetwork
+from iemf.processes import sum_over_processes
 from iemf.training import checkpoint
 from iemf.training.evaluate import evaluate
 from iemf.training.record import RunFolder
