@@ -4,7 +4,7 @@ import functools
 import math
 
 import torch
-from accelerate import Accelerator
+from accelerate import Accelerator, DataLoaderConfiguration
 
 import iemf_ann
 import iemf_snn
@@ -83,4 +83,8 @@ def build_modulation(
 
 def build_accelerator(config: RunConfig) -> Accelerator:
     """CUDA where there is one, the CPU elsewhere, in the config's precision."""
-    return Accelerator(mixed_precision=PRECISIONS[config.precision], cpu=not torch.cuda.is_available())
+    return Accelerator(
+        mixed_precision=PRECISIONS[config.precision],
+        cpu=not torch.cuda.is_available(),
+        dataloader_config=DataLoaderConfiguration(non_blocking=True),
+    )

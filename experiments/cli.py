@@ -24,7 +24,8 @@ def run(config_type: type[Config], main: Callable[[Config], None], program: str)
     except UserError as error:
         sys.exit(fail(program, error))
     except KeyboardInterrupt:
-        print(f"{program}: interrupted; finished epochs are kept, --resume goes on", file=sys.stderr)
+        again = "with --resume" if program == "classification" else "again"
+        print(f"{program}: interrupted; finished epochs are kept, the same command {again} goes on", file=sys.stderr)
         sys.exit(130)
 
 

@@ -65,10 +65,13 @@ def main(config: CompareConfig) -> None:
     if config.jobs is not None and config.jobs < 1:
         raise UserError(f"--jobs {config.jobs} must be 1 or more")
     runs = grid(config)
-    if not config.collect:
-        run_grid(runs, config.jobs or default_jobs(), train)
+    failures = [] if config.collect else run_grid(runs, config.jobs or default_jobs(), train)
+    if len(failures) == len(runs):
+        raise UserError(f"all {len(runs)} runs failed. {failures[0]}")
     table = report.write(runs, config.out.expanduser())
     print(table)
+    if failures:
+        raise UserError(f"{len(failures)} of {len(runs)} runs failed, the table has the others. {failures[0]}")
     print(f"\nWritten to {config.out}: table.md, results.json, results.csv, accuracy.png and the other pictures")
 
 

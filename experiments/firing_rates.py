@@ -44,8 +44,12 @@ def inspect(run: Path, batch_size: int) -> dict:
     config = RunConfig.from_stored(folder.read_config())
     if config.network != "snn":
         raise UserError(f"{run} is a run of --network {config.network}, which has no spikes; name one of --network snn")
+    if folder.results() is None:
+        raise UserError(f"{run} is not finished; go on with it first: python -m experiments.classification --resume")
     weights = checkpoint.load(folder.best_checkpoint)["network"]
     accelerator = Accelerator(cpu=not torch.cuda.is_available())
+    if accelerator.num_processes > 1:
+        raise UserError("firing_rates reads one test split in one process; start it without a launcher")
     data = build.build_data(config)
     network = build.build_network(config, data)
     network.load_state_dict(weights)
@@ -68,10 +72,11 @@ def inspect(run: Path, batch_size: int) -> dict:
 
 def main(config: FiringRatesConfig) -> None:
     """Measure, write, and say it in three lines."""
-    report = inspect(config.run.expanduser(), config.batch_size)
-    write_json(config.run / "firing_rates.json", report)
-    title = f"{config.run.name}: firing rates over {report['samples']} test samples, T = {report['time_steps']}"
-    plots.firing_rates(report["layers"], config.run / "firing_rates.png", title)
+    run = config.run.expanduser()
+    report = inspect(run, config.batch_size)
+    write_json(run / "firing_rates.json", report)
+    title = f"{run.name}: firing rates over {report['samples']} test samples, T = {report['time_steps']}"
+    plots.firing_rates(report["layers"], run / "firing_rates.png", title)
     for layer in report["layers"]:
         print(f"{layer['modality']:7} {layer['layer']:26} rate {100 * layer['rate']:5.1f} %   "
               f"silent {100 * layer['silent']:5.1f} %   of {layer['neurons']} neurons")  # fmt: skip

@@ -23,10 +23,15 @@ def default_jobs() -> int:
     Small networks leave a second thread idle: on two cores two runs of one thread each finish sooner than one run of
     two threads after the other (measured in the README).
     """
-    return 1 if torch.cuda.is_available() else min(4, os.cpu_count() or 1)
+    return 1 if torch.cuda.is_available() else min(4, available_cores())
 
 
-def run_grid(configs: Sequence[RunConfig], jobs: int, train: Callable[[RunConfig], dict]) -> None:
+def available_cores() -> int:
+    """Cores this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def run_grid(configs: Sequence[RunConfig], jobs: int, train: Callable[[RunConfig], dict]) -> list[str]:
     """Train every config that has no results yet; finished ones are left as they are, begun ones go on.
 
     Args:
@@ -34,8 +39,11 @@ def run_grid(configs: Sequence[RunConfig], jobs: int, train: Callable[[RunConfig
         jobs: processes at a time; the cores are shared out among their threads.
         train: a function a fresh process can import.
 
+    Returns:
+        One line for each run that failed; the others have finished.
+
     Raises:
-        UserError: of the first run that failed, after the others have finished; or a process was killed.
+        UserError: a folder holds a run of other options, or a process was killed.
     """
     configs = [resolve(replace(config, resume=True, progress=False)) for config in configs]
     for config in configs:
@@ -45,8 +53,8 @@ def run_grid(configs: Sequence[RunConfig], jobs: int, train: Callable[[RunConfig
     todo.sort(key=cost, reverse=True)
     print(f"{len(configs)} runs: {len(configs) - len(todo)} finished, {len(todo)} to go, {jobs} at a time")
     if not todo:
-        return
-    threads = max(1, (os.cpu_count() or 1) // jobs)
+        return []
+    threads = max(1, available_cores() // jobs)
     context = multiprocessing.get_context("spawn")
     with (
         ProcessPoolExecutor(min(jobs, len(todo)), context, initializer=_limit_threads, initargs=(threads,)) as pool,
@@ -55,7 +63,7 @@ def run_grid(configs: Sequence[RunConfig], jobs: int, train: Callable[[RunConfig
     ):  # fmt: skip
         pending = {pool.submit(train, config): config for config in todo}
         try:
-            _watch(pending, todo, bar)
+            return _watch(pending, todo, bar)
         except BaseException:
             pool.shutdown(wait=False, cancel_futures=True)
             for process in multiprocessing.active_children():
@@ -63,8 +71,8 @@ def run_grid(configs: Sequence[RunConfig], jobs: int, train: Callable[[RunConfig
             raise
 
 
-def _watch(pending: dict[Future, RunConfig], todo: list[RunConfig], bar: tqdm) -> None:
-    """Move the bar until every future is done; raise the first failure then."""
+def _watch(pending: dict[Future, RunConfig], todo: list[RunConfig], bar: tqdm) -> list[str]:
+    """Move the bar until every future is done; the failures, a line each."""
     failures, finished = [], 0
     while pending:
         done, _ = wait(pending, timeout=POLL_SECONDS, return_when=FIRST_COMPLETED)
@@ -81,8 +89,7 @@ def _watch(pending: dict[Future, RunConfig], todo: list[RunConfig], bar: tqdm) -
         bar.n = sum(map(progress, todo))
         bar.set_postfix_str(f"{finished}/{len(todo)} runs")
         bar.refresh()
-    if failures:
-        raise UserError(f"{len(failures)} of {len(todo)} runs failed. {failures[0]}")
+    return failures
 
 
 def _limit_threads(threads: int) -> None:

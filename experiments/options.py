@@ -1,5 +1,6 @@
 """The options of a training run, and what they default to for each recipe and data set."""
 
+import math
 import os
 from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
@@ -24,6 +25,7 @@ DATASETS = {
     "folder": {},
 }
 DIGITS_SNR = (-15.0, 0.0)  # dB
+SHORTEST_SOUND = 0.05  # seconds; a spectrogram needs more than one window of 23 ms
 DIGITS_DROP = 0.75  # of the epochs, after which the learning rate falls to a tenth
 ADAPTIVE = ("adam", "adamw")
 ADAPTIVE_LR = 1e-3
@@ -145,6 +147,8 @@ def resolve(config: RunConfig) -> RunConfig:
     else:
         defaults |= {"image_size": 224, "frames": 1, "seconds": 3.0, "workers": max(0, (os.cpu_count() or 1) - 1)}
     missing = {name: value for name, value in defaults.items() if getattr(config, name) is None}
+    if config.data_root is not None:
+        missing["data_root"] = config.data_root.expanduser().absolute()
     config = replace(config, **missing)
     check_ranges(config)
     return config
@@ -182,6 +186,12 @@ def check_ranges(config: RunConfig) -> None:
         value = getattr(config, name)
         if value is not None and not value >= least:
             raise UserError(f"--{name.replace('_', '-')} {value} must be {least} or more")
+    if config.seed >= 2**32:
+        raise UserError(f"--seed {config.seed} must be below 2^32")
+    if config.snr is not None and not all(math.isfinite(ratio) for ratio in config.snr):
+        raise UserError(f"--snr {config.snr[0]} {config.snr[1]} must be finite numbers of dB")
+    if config.seconds is not None and not config.seconds >= SHORTEST_SOUND:
+        raise UserError(f"--seconds {config.seconds} must be {SHORTEST_SOUND} or more")
     for name in ("lr", "gamma", "clip_norm", "seconds"):
         value = getattr(config, name)
         if value is not None and not 0 < value < float("inf"):

@@ -3,6 +3,8 @@
 # Narrower than av_digits.sh (first stage of 8 channels instead of 16; the paper has 64) and one seed instead of three.
 # OUT=dir moves the output; started again, it leaves finished runs alone and goes on with the others.
 set -euo pipefail
+out=${OUT:-}
+[[ -z $out || $out == /* ]] || out=$PWD/$out # as the caller means it
 cd "$(dirname "$0")/.."
 exec python -m experiments.compare --dataset av-digits --variants vanilla iemf --seeds 0 --width 8 \
-  --out "${OUT:-runs/quickstart}" "$@"
+  --out "${out:-runs/quickstart}" "$@"

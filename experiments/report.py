@@ -20,29 +20,34 @@ def write(runs: Sequence[RunConfig], out: Path) -> str:
     """Collect the finished runs, write everything into ``out`` and return the table as Markdown.
 
     Raises:
-        UserError: none of the runs is finished.
+        UserError: none of the runs is finished, or one was made with other options than asked for.
     """
     finished = [(config, RunFolder(config.out)) for config in runs if RunFolder(config.out).results() is not None]
     if not finished:
         raise UserError(f"no finished run under {out / 'runs'}; leave out --collect to train them")
     cells: dict[Cell, dict[int, dict]] = {}
     for config, folder in finished:
+        folder.check(resolve(config).stored(), resume=True)  # the table must not claim options the runs did not have
         cells.setdefault((config.network, config.method, config.variant), {})[config.seed] = folder.results()
     example = resolve(finished[0][0])
     summary = [summarise(cell, by_seed) for cell, by_seed in cells.items()]
     table = markdown(cells, example, unfinished=len(runs) - len(finished))
     write_atomically(out / "table.md", table + "\n")
-    write_json(out / "results.json", {"settings": settings(example), "cells": summary})
+    write_json(out / "results.json", {"settings": settings([config for config, _ in finished]), "cells": summary})
     write_atomically(out / "results.csv", as_csv(finished))
     draw(finished, cells, out, example)
     return table
 
 
-def settings(config: RunConfig) -> dict:
-    """What the runs share, for the record."""
-    own = ("network", "method", "iemf", "joint", "seed", "out", "resume", "progress", "workers", "time_steps",
-           "lif_backend", "gamma", "gate", "scale", "modulate_from")  # fmt: skip
-    return {name: value for name, value in config.stored().items() if name not in own}
+def settings(configs: Sequence[RunConfig]) -> dict:
+    """The options the runs share, those of spiking and of IEMF runs included, for the record."""
+    own = ("network", "method", "iemf", "joint", "seed", "out", "resume", "progress", "workers")
+    record: dict = {}
+    for config in configs:
+        for name, value in resolve(config).stored().items():
+            if name not in own and record.get(name) is None:
+                record[name] = value
+    return record
 
 
 def mean_and_deviation(values: Sequence[float]) -> tuple[float, float | None]:
@@ -96,7 +101,7 @@ def markdown(cells: dict[Cell, dict[int, dict]], example: RunConfig, unfinished:
     spiking = any(cell[0] == "snn" for cell in cells)
     names = {"vanilla": "vanilla", "joint": "joint (ξ = 1)", "iemf": "IEMF"}
     header = ["method", "network", *(names[v] for v in variants), *(f"IEMF − {v}" for v in others)]
-    header += ["firing rate"] if spiking else []
+    header += ["firing rate (all)"] if spiking else []
     header += ["paper: vanilla", "paper: IEMF"] if paper else []
     rows = []
     methods = list(dict.fromkeys(cell[1] for cell in cells))
@@ -117,11 +122,20 @@ def markdown(cells: dict[Cell, dict[int, dict]], example: RunConfig, unfinished:
     note = f"Test accuracy in %, mean ± standard deviation over {min(counts)} seed(s) " if len(counts) == 1 else (
         f"Test accuracy in %, mean ± standard deviation over {min(counts)} to {max(counts)} seeds ")  # fmt: skip
     note += f"({', '.join(map(str, seeds))}); differences are paired by seed. "
-    note += f"{example.dataset}, ResNet-18 of width {example.width}, {example.epochs} epochs, recipe {example.recipe}; "
+    note += f"{example.dataset}, ResNet-18 of width {example.width}, {example.fusion} fusion, {example.epochs} epochs, "
+    note += f"{schedule(example)}; "
     note += "the epoch is chosen on validation, test is read once."
     if unfinished:
         note += f" {unfinished} run(s) of the grid are not finished and not counted."
     return "\n".join([table_lines(header, rows), "", note])
+
+
+def schedule(config: RunConfig) -> str:
+    """Optimiser and learning rate in words."""
+    momentum = f", momentum {config.momentum:g}" if config.momentum else ""
+    falls = config.lr_drop is not None and 0 <= config.lr_drop < config.epochs
+    drop = f", a tenth of it from epoch {config.lr_drop + 1}" if falls else ""
+    return f"{config.optimizer} with lr {config.lr:g}{drop}{momentum}, recipe {config.recipe}"
 
 
 def table_lines(header: list[str], rows: list[list[str]]) -> str:

@@ -32,7 +32,8 @@ class AudioVisualNetwork(nn.Module):
         classes: C >= 2.
         train_encoders_by_heads: True for joint learning and IEMF, whose loss is L_av + L_a + L_v. False lets the
             heads read the features without sending a gradient back: linear probes, which make the unimodal
-            accuracies of a vanilla network mean something and change nothing else in it.
+            accuracies of a vanilla network mean something and leave its encoders and fusion as they would be
+            (but for LFM, whose alignment reads the heads, and for clipping, which counts the heads' gradient).
     """
 
     def __init__(

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
+from iemf.processes import sum_over_processes
 from iemf_snn.neuron import LIFNode
 
 
@@ -29,7 +30,9 @@ class FiringRates:
     Args:
         encoders: {modality: network}; layers are named within their encoder.
 
-    Use as a context manager around any number of forward passes, then read :meth:`layers` or :meth:`overall`.
+    Use as a context manager around any number of forward passes, then read :meth:`layers` or :meth:`overall`. In a run
+    of several processes all of them must read; the counts are summed, and the few samples that a loader repeats to
+    give every process as many count twice.
     """
 
     def __init__(self, encoders: Mapping[str, nn.Module]) -> None:
@@ -71,8 +74,9 @@ class FiringRates:
             raise ValueError("no LIF neuron saw anything while the firing rates were open")
         result = []
         for modality, name, _ in self.nodes:
-            counts = self.spikes[modality, name].double()
-            rate = counts.mean().item() / self.steps[modality, name]
+            counts = sum_over_processes(self.spikes[modality, name].double())
+            steps = sum_over_processes(counts.new_full((), self.steps[modality, name]))
+            rate = (counts.mean() / steps).item()
             result.append(LayerRate(modality, name, counts.numel(), rate, (counts == 0).double().mean().item()))
         return result
 

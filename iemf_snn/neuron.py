@@ -5,15 +5,16 @@ from spikingjelly.activation_based import neuron, surrogate
 from torch import Tensor
 
 from iemf_snn import kernels
-from iemf_snn.functional import LIFParameters
+from iemf_snn.functional import LIFParameters, lif_forward
 
 
 class LIFNode(neuron.LIFNode):
     """Leaky integrate-and-fire with hard reset and the piecewise-linear surrogate; multi-step by default.
 
-    It is a SpikingJelly node in every respect (memories, ``functional.reset_net``, monitors, ``step_mode``); only the
-    computation is ours. The equations are in :mod:`iemf_snn.functional`. The potential ``v`` is kept from call to call
-    until ``reset()``, as in any SpikingJelly node; :func:`iemf_snn.resnet18` resets its own neurons.
+    It is a SpikingJelly node (memories, ``functional.reset_net``, monitors, ``step_mode``, ``store_v_seq``); only the
+    computation is ours, and in it the reset is always detached. The equations are in :mod:`iemf_snn.functional`. The
+    potential ``v`` is kept from call to call until ``reset()``, as in any SpikingJelly node;
+    :func:`iemf_snn.resnet18` resets its own neurons. ``v_seq``, for monitors, carries no gradient.
 
     Args:
         tau: τ_m > 1, membrane time constant in steps.
@@ -83,6 +84,10 @@ class LIFNode(neuron.LIFNode):
         if not torch.is_tensor(v) or v.shape != x_seq.shape[1:]:
             v = torch.full_like(x_seq[0], self.v_reset, requires_grad=False)
         backend = kernels.choose(self._backend, x_seq.device)
+        if self.store_v_seq:
+            with torch.no_grad():
+                spikes, u_pre, _ = lif_forward(x_seq.float(), v.float(), self.parameters_of_equation)
+                self.v_seq = u_pre.masked_fill(spikes.bool(), self.v_reset)
         spikes, self.v = backend.run(x_seq, v, self.parameters_of_equation)
         return spikes
 

@@ -1,9 +1,10 @@
 """MSLR (Yao & Mihalcea 2022): each modality learns at its own rate.
 
     g_m <- c_m · ρ_m · g_m    for encoder and head of m = audio, visual;  c_a = 0.9, c_v = 1.1
-    ρ_m = acc_m / mean(acc_m of the previous 5 epochs);  1 in the first 5 epochs;  in epochs 0-50
+    ρ_m = acc_m / mean(acc_m of the previous 5 epochs);  1 until there are 5;  in epochs 0-50
 
-acc_m is the validation accuracy of m's head.
+acc_m is the validation accuracy of m's head after the latest epoch. The first one with 5 before it is that of epoch 5
+(from 0), so ρ first differs from 1 in training epoch 6.
 """
 
 import torch

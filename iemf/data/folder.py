@@ -7,6 +7,7 @@ Without ``val`` a tenth of each class of ``train`` is set aside, seeded. Sound b
 :mod:`iemf.data.audio`, computed on the device a batch at a time; images are cropped in training and resized otherwise.
 """
 
+import re
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -20,6 +21,7 @@ from tqdm import tqdm
 from iemf.data import audio, image
 from iemf.data.base import AudioVisualData, Batch
 from iemf.errors import UserError
+from iemf.seeds import Stream, mix_seed
 
 VALIDATION_SHARE = 0.1
 
@@ -64,27 +66,33 @@ def list_split(folder: Path, classes: tuple[str, ...]) -> list[Clip]:
         sounds = sorted(p for p in here.glob("*") if p.suffix.lower() in audio.EXTENSIONS)
         if not sounds:
             raise UserError(f"{here} holds no sound file ({', '.join(audio.EXTENSIONS)}); every class needs some")
-        clips += [Clip(sound, find_images(sound), label) for sound in sounds]
+        pictures = {p.stem: p for p in sorted(here.glob("*")) if p.suffix.lower() in image.EXTENSIONS}
+        clips += [Clip(sound, find_images(sound, pictures), label) for sound in sounds]
     return clips
 
 
-def find_images(sound: Path) -> tuple[Path, ...]:
-    """The image beside a sound, or the frames in the folder of its name."""
-    for extension in image.EXTENSIONS:
-        if (candidate := sound.with_suffix(extension)).is_file():
-            return (candidate,)
-    frames = sound.with_suffix("")
-    if frames.is_dir() and (
-        found := tuple(sorted(p for p in frames.iterdir() if p.suffix.lower() in image.EXTENSIONS))
-    ):
-        return found
-    raise UserError(
-        f"{sound} has no image beside it: expected {sound.stem}.jpg, .png or a folder {sound.stem}/ of frames"
-    )
+def find_images(sound: Path, pictures: dict[str, Path]) -> tuple[Path, ...]:
+    """The image beside a sound, from ``pictures`` by stem, or the frames in the folder of its name, in order."""
+    if sound.stem in pictures:
+        return (pictures[sound.stem],)
+    frames = [p for p in sound.with_suffix("").glob("*") if p.suffix.lower() in image.EXTENSIONS]
+    if not frames:
+        raise UserError(
+            f"{sound} has no image beside it: expected {sound.stem}.jpg, .png or a folder {sound.stem}/ of frames"
+        )
+    return tuple(sorted(frames, key=natural_order))
+
+
+def natural_order(path: Path) -> list[tuple[bool, int, str]]:
+    """Sort key by which frame_2 comes before frame_10."""
+    parts = re.split(r"(\d+)", path.name)
+    return [(part.isdigit(), int(part) if part.isdigit() else 0, part) for part in parts]
 
 
 def check_files(clips: list[Clip]) -> None:
-    """Open every file's header, so that a broken one is named now and not after hours of training.
+    """Open every file's header, so that most broken ones are named now and not after hours of training.
+
+    Damage behind the header shows when a file is decoded; the run's finished epochs are kept then.
 
     Raises:
         UserError: a file that is no sound or no image.
@@ -124,10 +132,13 @@ def split_validation(clips: list[Clip], seed: int, folder: Path) -> tuple[list[C
 
 
 class Clips(Dataset):
-    """Decoded on demand: Batch(wave [n], frames [N, 3, size, size] uint8, or [3, size, size] for N = 1, label)."""
+    """Decoded on demand: Batch(wave [n], frames [N, 3, size, size] uint8, or [3, size, size] for N = 1, label).
 
-    def __init__(self, clips: list[Clip], frames: int, size: int, seconds: float, training: bool) -> None:
-        self.clips, self.frames = clips, frames
+    Augmentation depends on (seed, epoch, index) alone: not on how many workers read, nor on where a run was resumed.
+    """
+
+    def __init__(self, clips: list[Clip], frames: int, size: int, seconds: float, training: bool, seed: int) -> None:
+        self.clips, self.frames, self.seed, self.epoch = clips, frames, seed, 0
         self.length = round(seconds * audio.SAMPLE_RATE)
         self.transform = image.training_transform(size) if training else image.evaluation_transform(size)
 
@@ -142,7 +153,9 @@ class Clips(Dataset):
         if len({picture.shape for picture in images}) > 1:
             raise UserError(f"{picks[0].parent}: the frames of a clip must have one size, got "
                             f"{sorted({tuple(p.shape[1:]) for p in images})}")  # fmt: skip
-        pictures = self.transform(torch.stack(images))
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(mix_seed(Stream.AUGMENTATION, self.seed, self.epoch, index))
+            pictures = self.transform(torch.stack(images))
         return Batch(wave, pictures if self.frames > 1 else pictures[0], torch.tensor(clip.label))
 
 
@@ -164,7 +177,7 @@ def load(
 
     Args:
         root: holds ``train``, ``test`` and, if the split is yours to choose, ``val``.
-        seed: of the validation split.
+        seed: of the validation split and of the augmentation.
         image_size: side of the square images, pixels.
         frames: N, evenly spaced frames of each clip (1 gives visual [B, 3, H, W], more [B, N, 3, H, W]).
         seconds: length of the sound, repeated or cut to fit.
@@ -184,7 +197,7 @@ def load(
     else:
         train, val = split_validation(train, seed, root / "train")
     splits = {
-        name: Clips(clips, frames, image_size, seconds, training=name == "train")
+        name: Clips(clips, frames, image_size, seconds, training=name == "train", seed=seed)
         for name, clips in (("train", train), ("val", val), ("test", test))
     }
     return AudioVisualData(
@@ -193,6 +206,7 @@ def load(
         audio_channels=1,
         visual_channels=3,
         front_end=FrontEnd(),
+        set_epoch=lambda epoch: setattr(splits["train"], "epoch", epoch),
         about={"root": str(root), "clips": {name: len(split) for name, split in splits.items()}},
         **splits,
     )

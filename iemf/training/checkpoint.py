@@ -1,6 +1,5 @@
 """Checkpoints: one file, written whole or not at all, read back without unpickling code."""
 
-import os
 import random
 from pathlib import Path
 
@@ -8,16 +7,13 @@ import numpy as np
 import torch
 
 from iemf.errors import UserError
+from iemf.training.record import whole_file
 
 
 def save(path: Path, content: dict) -> None:
     """Write tensors, numbers, strings, and lists, tuples and dicts of them, atomically."""
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
-    with temporary.open("wb") as file:
+    with whole_file(path, "wb") as file:
         torch.save(content, file)
-        file.flush()
-        os.fsync(file.fileno())
-    temporary.replace(path)
 
 
 def load(path: Path) -> dict:
@@ -30,8 +26,9 @@ def load(path: Path) -> dict:
         return torch.load(path, map_location="cpu", weights_only=True)
     except FileNotFoundError:
         raise UserError(f"{path} is missing; train the run again or go on with --resume") from None
-    except (RuntimeError, EOFError, OSError, ValueError, KeyError) as error:
-        raise UserError(f"{path} is not a readable checkpoint ({str(error).splitlines()[0]}); remove it") from None
+    except Exception as error:  # damaged bytes make the reader fail in any way whatever
+        reason = (str(error).splitlines() or [type(error).__name__])[0]
+        raise UserError(f"{path} is not a readable checkpoint ({reason}); remove the run's folder") from None
 
 
 def random_states() -> dict:
@@ -41,7 +38,7 @@ def random_states() -> dict:
         "python": random.getstate(),
         "numpy": (numpy_state[0], numpy_state[1].tolist(), *numpy_state[2:]),
         "torch": torch.get_rng_state(),
-        "cuda": torch.cuda.get_rng_state_all() if torch.cuda.is_available() else [],
+        "cuda": torch.cuda.get_rng_state() if torch.cuda.is_available() else None,  # of this process's device
     }
 
 
@@ -51,5 +48,5 @@ def restore_random_states(states: dict) -> None:
     random.setstate((version, tuple(internal), gauss))
     np.random.set_state(tuple(states["numpy"]))
     torch.set_rng_state(states["torch"])
-    if states["cuda"]:
-        torch.cuda.set_rng_state_all(states["cuda"])
+    if states["cuda"] is not None and torch.cuda.is_available():
+        torch.cuda.set_rng_state(states["cuda"])

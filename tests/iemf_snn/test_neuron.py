@@ -138,6 +138,19 @@ def test_spikingjellys_monitor_sees_the_spikes():
     assert torch.equal(watch.records[0], spikes)
 
 
+def test_potentials_can_be_monitored():
+    node, theirs = LIFNode(), plain_node(LIFParameters())
+    x = torch.rand(4, 30)
+    for n in (node, theirs):
+        n.store_v_seq = True
+        n(x)
+    torch.testing.assert_close(node.v_seq, theirs.v_seq)
+    watch = monitor.AttributeMonitor("v_seq", False, node, LIFNode)
+    node.reset()
+    node(x)
+    torch.testing.assert_close(watch.records[0], theirs.v_seq)
+
+
 def test_every_lif_of_the_network_emits_zeros_and_ones():
     network, seen = resnet18(1, 8), []
     for module in network.modules():

@@ -52,17 +52,41 @@ def test_frames_of_a_clip_are_picked_evenly(tree):
     for i in range(6):
         Image.new("RGB", (20, 20), (40 * i, 0, 0)).save(sound.with_suffix("") / f"frame_{i}.png")
     clip = next(c for c in load(tree).train.clips + load(tree).val.clips if c.sound == sound)
-    batch = folder.Clips([clip], frames=3, size=16, seconds=0.5, training=False)[0]
+    batch = folder.Clips([clip], frames=3, size=16, seconds=0.5, training=False, seed=0)[0]
     assert batch.visual.shape == (3, 3, 16, 16)
     assert batch.visual[:, 0, 0, 0].tolist() == [40, 120, 200]  # frames 1, 3, 5
     data = load(tree, frames=2)
     assert next(iter(evaluation_loader(data.test, 2))).visual.shape == (2, 2, 3, 32, 32)
 
 
-def test_evaluation_is_deterministic_and_training_augments(tree):
+def test_augmentation_is_of_seed_epoch_and_sample_alone(tree):
+    def pictures(seed, epoch, workers=0):
+        data = load(tree, seed=seed)
+        data.set_epoch(epoch)
+        return torch.cat([batch.visual for batch in evaluation_loader(data.train, 3, workers)])
+
+    first = pictures(0, 0)
+    torch.rand(5)  # whatever else drew random numbers
+    assert torch.equal(pictures(0, 0), first)
+    assert torch.equal(pictures(0, 0, workers=2), first)
+    assert not torch.equal(pictures(0, 1), first)
     data = load(tree)
     assert torch.equal(data.test[0].visual, data.test[0].visual)
-    assert any(not torch.equal(data.train[0].visual, data.train[0].visual) for _ in range(4))
+    data.set_epoch(5)
+    assert torch.equal(data.test[0].visual, load(tree).test[0].visual)
+
+
+def test_suffixes_of_any_case_and_frames_in_natural_order(tree):
+    picture = tree / "train" / "high" / "clip 0 é.png"
+    picture.rename(picture.with_suffix(".PNG"))
+    frames = tree / "train" / "high" / "clip 1 é"
+    frames.mkdir()
+    frames.with_suffix(".png").unlink()
+    for i in (10, 2, 1):
+        Image.new("RGB", (8, 8)).save(frames / f"frame_{i}.png")
+    clips = {clip.sound.stem: clip for clip in folder.list_split(tree / "train", ("high", "low")) if clip.label == 0}
+    assert [p.name for p in clips["clip 0 é"].images] == ["clip 0 é.PNG"]
+    assert [p.stem for p in clips["clip 1 é"].images] == ["frame_1", "frame_2", "frame_10"]
 
 
 def test_spectrogram_of_three_seconds_and_a_known_tone():

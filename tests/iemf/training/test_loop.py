@@ -150,7 +150,6 @@ def test_iemf_differs_from_joint_learning_in_the_fusion_alone_after_one_step(tmp
 
 def test_heads_of_a_vanilla_run_learn_but_leave_the_rest_alone(tmp_path, monkeypatch):
     """Vanilla equals a run whose heads have no loss at all, heads aside."""
-    classification.train(replace(SMALL, out=tmp_path / "probes", epochs=2))
     import torch.nn.functional as F
 
     real, calls = F.cross_entropy, []
@@ -186,7 +185,7 @@ def test_a_loss_that_is_not_finite_stops_and_keeps_the_last_good_checkpoint(tmp_
 
     monkeypatch.setattr(Trainer, "_step", step)
     with pytest.raises(
-        UserError, match=r"diverged: the loss of epoch 1 is nan.*lower --lr.*checkpoint of epoch 0 is kept"
+        UserError, match=r"diverged: the loss of epoch 1 is nan.*lower --lr than 0.02.*checkpoint of epoch 0 is kept"
     ):
         classification.train(config)
     kept = checkpoint.load(RunFolder(config.out).last_checkpoint)
@@ -215,9 +214,20 @@ def test_a_damaged_checkpoint_is_named(tmp_path, interrupt):
     with pytest.raises(Interruption):
         classification.train(config)
     path = RunFolder(config.out).last_checkpoint
-    path.write_bytes(path.read_bytes()[:1000])
-    with pytest.raises(UserError, match=r"last\.pt is not a readable checkpoint"):
-        classification.train(replace(config, resume=True))
+    whole = path.read_bytes()
+    for damaged in (whole[:1000], b"", b"\x80\x04\x95junk", bytes(range(256)) * 20, whole[:-500]):
+        path.write_bytes(damaged)
+        with pytest.raises(UserError, match=r"last\.pt is not a readable checkpoint"):
+            classification.train(replace(config, resume=True))
+
+
+def test_a_write_that_fails_leaves_the_old_file_and_no_other(tmp_path):
+    path = tmp_path / "last.pt"
+    checkpoint.save(path, {"epoch": 1})
+    with pytest.raises(TypeError):
+        checkpoint.save(path, {"epoch": (i for i in range(3))})  # cannot be pickled
+    assert checkpoint.load(path) == {"epoch": 1}
+    assert list(tmp_path.iterdir()) == [path]
 
 
 def test_random_states_come_back():
@@ -232,6 +242,25 @@ def test_random_states_come_back():
     first = draw()
     checkpoint.restore_random_states(states)
     assert draw() == first
+
+
+@pytest.mark.gpu
+def test_a_step_never_waits_for_the_device(tmp_path, monkeypatch):
+    original, steps = Trainer._step, []
+
+    def step(self, batch, epoch):
+        steps.append(epoch)
+        if len(steps) < 4:  # cuDNN and the allocator settle
+            return original(self, batch, epoch)
+        torch.cuda.set_sync_debug_mode("error")
+        try:
+            return original(self, batch, epoch)
+        finally:
+            torch.cuda.set_sync_debug_mode("default")
+
+    monkeypatch.setattr(Trainer, "_step", step)
+    for network in ("ann", "snn"):
+        classification.train(replace(SMALL, out=tmp_path / network, network=network, iemf=True, method="ogm-ge"))
 
 
 @pytest.mark.gpu

@@ -2,6 +2,7 @@
 
 import os
 import socket
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -9,7 +10,7 @@ import torch
 import torch.distributed
 import torch.multiprocessing
 
-from experiments import classification
+from experiments import classification, firing_rates
 from experiments.options import RunConfig
 from iemf.balance import OGMGE, InverseEffectiveness
 from iemf.training import RunFolder, Trainer
@@ -76,17 +77,19 @@ def train_replica(rank, port, folder):
         return test(self)
 
     Trainer.test = keep_and_test
-    classification.train(RunConfig(iemf=True, method="ogm-ge", epochs=1, batch_size=75, width=2, progress=False,
-                                   out=Path(folder) / "run"))  # fmt: skip
+    config = RunConfig(iemf=True, method="ogm-ge", network="snn", time_steps=2, width=2, epochs=1, batch_size=75)
+    classification.train(replace(config, progress=False, out=Path(folder) / "run"))
     torch.distributed.destroy_process_group()
 
 
 def test_two_processes_train_one_network(tmp_path):
-    """Noise of OGM-GE, ξ and gradients agree, so the replicas stay the same; every test sample is counted once."""
+    """Noise of OGM-GE, ξ and gradients agree, so the replicas stay the same; test is counted as one process would."""
     torch.multiprocessing.spawn(train_replica, (free_port(), str(tmp_path)), nprocs=2)
     (history, weights), (_, others) = (torch.load(tmp_path / f"{rank}.pt", weights_only=False) for rank in range(2))
     for name, weight in weights.items():
         assert torch.equal(weight, others[name]), name
     assert len(history) == 1
-    correct = RunFolder(tmp_path / "run").results()["test_accuracy"] / 100 * 1000
-    assert correct == pytest.approx(round(correct))
+    results, alone = RunFolder(tmp_path / "run").results(), firing_rates.inspect(tmp_path / "run", batch_size=250)
+    assert results["test_accuracy"] == pytest.approx(alone["test_accuracy"])
+    # 1000 samples in batches of 75 for two: the last batches repeat 50 samples, no more
+    assert results["firing_rate"] == pytest.approx(alone["firing_rate"], rel=0.02)
