@@ -45,7 +45,12 @@ def run_grid(configs: Sequence[RunConfig], jobs: int, train: Callable[[RunConfig
     Raises:
         UserError: a folder holds a run of other options, or a process was killed.
     """
-    configs = [resolve(replace(config, resume=True, progress=False)) for config in configs]
+    readers = max(0, available_cores() // jobs - 1)
+    shared = {"resume": True, "progress": False}
+    configs = [
+        resolve(replace(c, workers=readers if c.dataset == "folder" and c.workers is None else c.workers, **shared))
+        for c in configs
+    ]
     for config in configs:
         RunFolder(config.out).check(config.stored(), resume=True)
     todo = [config for config in configs if RunFolder(config.out).results() is None]

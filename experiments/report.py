@@ -168,7 +168,7 @@ def draw(
         ", ± 1 deviation" if seeds > 1 else ""
     )
     accuracies = {cell: [r["test_accuracy"] for r in by_seed.values()] for cell, by_seed in cells.items()}
-    plots.accuracy_bars(accuracies, out / "accuracy.png", title)
+    plots.accuracies(accuracies, out / "accuracy.png", title)
     histories: dict[tuple[str, str], dict[str, list[list[dict]]]] = {}
     for config, folder in finished:
         variants = histories.setdefault((config.network, config.method), {})

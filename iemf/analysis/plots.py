@@ -23,8 +23,10 @@ def save(figure: plt.Figure, path: Path) -> None:
     temporary.replace(path)
 
 
-def accuracy_bars(cells: Mapping[tuple[str, str, str], Sequence[float]], path: Path, title: str) -> None:
-    """Test accuracy per method, one panel a network, one bar a variant; bars are means, whiskers deviations.
+def accuracies(cells: Mapping[tuple[str, str, str], Sequence[float]], path: Path, title: str) -> None:
+    """Test accuracy per method, one panel a network, one marker a variant: mean, ± one deviation, every seed as a dot.
+
+    Markers, not bars: the axis need not start at 0 for them.
 
     Args:
         cells: {(network, method, variant): test accuracies in percent, one a seed}.
@@ -33,28 +35,28 @@ def accuracy_bars(cells: Mapping[tuple[str, str, str], Sequence[float]], path: P
     """
     networks, methods, variants = (list(dict.fromkeys(key[i] for key in cells)) for i in range(3))
     figure, axes = plt.subplots(
-        1, len(networks), figsize=(1.6 + 1.25 * len(methods) * len(networks), 3.9),
+        1, len(networks), figsize=(1.6 + 1.15 * len(methods) * len(networks), 3.9),
         sharey=True, squeeze=False, layout="constrained",
     )  # fmt: skip
-    width = 0.8 / len(variants)
+    gap = 0.7 / len(variants)
     for axis, network in zip(axes[0], networks, strict=True):
         for number, variant in enumerate(variants):
             rows = [(i, cells[network, m, variant]) for i, m in enumerate(methods) if (network, m, variant) in cells]
-            x = np.array([i for i, _ in rows]) + (number - (len(variants) - 1) / 2) * width
+            x = np.array([i for i, _ in rows]) + (number - (len(variants) - 1) / 2) * gap
             spread = [np.std(v, ddof=1) if len(v) > 1 else np.nan for _, v in rows]
-            axis.bar(x, [np.mean(v) for _, v in rows], width, yerr=spread, capsize=2, label=LABELS[variant],
-                     color=COLOURS[variant], error_kw={"lw": 1})  # fmt: skip
+            axis.errorbar(x, [np.mean(v) for _, v in rows], spread, fmt="_", ms=13, mew=2.5, capsize=3, lw=1.2,
+                          label=LABELS[variant], color=COLOURS[variant])  # fmt: skip
             for place, (_, values) in zip(x, rows, strict=True):
-                axis.plot([place] * len(values), values, ".", color="black", ms=3)
+                axis.plot([place] * len(values), values, ".", color=COLOURS[variant], ms=5, alpha=0.7)
         axis.set_xticks(range(len(methods)), [METHOD_LABELS[m] for m in methods])
-        axis.set_title({"ann": "ANN (ReLU)", "snn": "SNN (LIF)"}[network])
+        axis.set_xlim(-0.5, len(methods) - 0.5)
+        for boundary in range(1, len(methods)):
+            axis.axvline(boundary - 0.5, color="grey", lw=0.3)
+        axis.set_title({"ann": "ANN (ReLU)", "snn": "SNN (LIF)"}[network], fontsize=10)
         axis.grid(axis="y", lw=0.4)
-        axis.set_axisbelow(True)
-    values = [v for accuracies in cells.values() for v in accuracies]
-    low = max(0.0, min(values) - 0.25 * (max(values) - min(values)) - 2)
-    axes[0, 0].set_ylim(low, min(100.0, max(values) + 0.12 * (max(values) - low)))
-    axes[0, 0].set_ylabel("test accuracy (%)" + ("" if low == 0 else f", axis from {low:.0f}"))
-    axes[0, 0].legend(fontsize=8, loc="upper left")
+    axes[0, 0].set_ylabel("test accuracy (%)")
+    handles, labels = axes[0, 0].get_legend_handles_labels()
+    figure.legend(handles, labels, loc="outside lower center", ncols=len(variants), fontsize=8)
     figure.suptitle(title, fontsize=10)
     save(figure, path)
 
@@ -93,11 +95,11 @@ def coefficient_over_epochs(histories: Mapping[tuple[str, str], Mapping[str, lis
             twin = axis.twinx()
             xi = [[record["xi"] for record in run] for run in runs["iemf"]]
             mean_and_band(twin, xi, color="black", ls="--", lw=1.2, label="ξ (right axis)")
-            twin.axhline(1, color="black", lw=0.4)
+            twin.axhline(1, color="black", lw=0.6, ls=":", label="ξ = 1")
             twins.append(twin)
             axis.set_title(f"{network.upper()}, {METHOD_LABELS[method]}", fontsize=9)
             axis.grid(lw=0.3)
-            twin.tick_params(labelright=column == len(methods) - 1)
+            twin.tick_params(right=column == len(methods) - 1, labelright=column == len(methods) - 1)
             if column == len(methods) - 1:
                 twin.set_ylabel("ξ (batch mean)")
     limits = [twin.get_ylim() for twin in twins]
@@ -109,7 +111,7 @@ def coefficient_over_epochs(histories: Mapping[tuple[str, str], Mapping[str, lis
         axis.set_ylabel("validation accuracy (%)")
     handles, labels = axes[0, 0].get_legend_handles_labels()
     extra, extra_labels = twins[0].get_legend_handles_labels()
-    figure.legend(handles + extra, labels + extra_labels, loc="outside upper center", ncols=4, fontsize=8)
+    figure.legend(handles + extra, labels + extra_labels, loc="outside upper center", ncols=5, fontsize=8)
     save(figure, path)
 
 
@@ -133,7 +135,7 @@ def firing_rates(layers: Sequence[Mapping], path: Path, title: str) -> None:
     axes[0].set_ylabel("firing rate\n(% of neuron-steps)")
     axes[1].set_ylabel("silent neurons (%)")
     for axis in axes:
-        axis.set_ylim(bottom=0)
+        axis.set_ylim(0, max(1.0, 1.08 * axis.get_ylim()[1]))
         axis.grid(lw=0.3)
     axes[0].legend(fontsize=8)
     axes[1].tick_params(axis="x", rotation=60, labelsize=7)
