@@ -17,7 +17,8 @@ setup(
     packages=find_packages(include=["iemf*", "iemf_ann*", "iemf_snn*", "experiments*"]),
     package_data={"experiments": ["*.sh", "paper/*.csv"]},
     install_requires=[
-        "torch>=2.6",
+        # The last torchaudio, 2.11, checks that it was built for the CUDA of torch: 13.0, which torch has up to 2.14.
+        "torch>=2.6,<2.15",
         "torchvision",
         "torchaudio",
         "spikingjelly>=0.0.0.0.14",
