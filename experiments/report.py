@@ -118,16 +118,22 @@ def markdown(cells: dict[Cell, dict[int, dict]], example: RunConfig, unfinished:
             row += [f"{paper[network, method, v]:.2f}" for v in ("vanilla", "iemf")] if paper else []
             rows.append(row)
     seeds = sorted({seed for by_seed in cells.values() for seed in by_seed})
-    counts = {len(by_seed) for by_seed in cells.values()}
-    note = f"Test accuracy in %, mean ± standard deviation over {min(counts)} seed(s) " if len(counts) == 1 else (
-        f"Test accuracy in %, mean ± standard deviation over {min(counts)} to {max(counts)} seeds ")  # fmt: skip
-    note += f"({', '.join(map(str, seeds))}); differences are paired by seed. "
+    note = f"Test accuracy in %, {seeds_in_words(seeds, [len(by_seed) for by_seed in cells.values()])}. "
     note += f"{example.dataset}, ResNet-18 of width {example.width}, {example.fusion} fusion, {example.epochs} epochs, "
     note += f"{schedule(example)}; "
     note += "the epoch is chosen on validation, test is read once."
     if unfinished:
         note += f" {unfinished} run(s) of the grid are not finished and not counted."
     return "\n".join([table_lines(header, rows), "", note])
+
+
+def seeds_in_words(seeds: Sequence[int], counts: Sequence[int]) -> str:
+    """What the numbers are a mean of, and whether there is a spread."""
+    if max(counts) == 1:
+        return f"one seed a cell ({', '.join(map(str, seeds))}): no spread, so no conclusions"
+    number = f"{min(counts)}" if min(counts) == max(counts) else f"{min(counts)} to {max(counts)}"
+    listed = ", ".join(map(str, seeds))
+    return f"mean ± standard deviation over {number} seeds ({listed}); differences are paired by seed"
 
 
 def schedule(config: RunConfig) -> str:
