@@ -122,6 +122,8 @@ def markdown(cells: dict[Cell, dict[int, dict]], example: RunConfig, unfinished:
     note += f"{example.dataset}, ResNet-18 of width {example.width}, {example.fusion} fusion, {example.epochs} epochs, "
     note += f"{schedule(example)}; "
     note += "the epoch is chosen on validation, test is read once."
+    if "iemf" in variants and "vanilla" in variants and "joint" not in variants:
+        note += " IEMF − vanilla is what ξ and the heads' losses do together; the variant joint would tell them apart."
     if unfinished:
         note += f" {unfinished} run(s) of the grid are not finished and not counted."
     return "\n".join([table_lines(header, rows), "", note])
