@@ -54,11 +54,11 @@ def main() -> None:
         arrow(axis, (7.75, middle), (9.0, middle), colour)
         axis.text(8.35, middle + 0.25, r"$z_a$" if name == "audio" else r"$z_v$", ha="center", fontsize=11)
         box(axis, 9.1, middle - 0.5, 2.3, 1.0, "head", colour)
-        axis.text(11.75, middle, r"$L_a$" if name == "audio" else r"$L_v$", fontsize=12, va="center")
+        axis.text(11.75, middle, r"$p_a$" if name == "audio" else r"$p_v$", fontsize=12, va="center")
     arrow(axis, (8.7, 6.7), (9.6, 5.25), audio)
     arrow(axis, (8.7, 2.4), (9.6, 3.85), visual)
     box(axis, 8.8, 3.95, 2.9, 1.2, "fusion layer $W_f$", fusion, face="#FBE6D8", size=11)
-    axis.text(12.0, 4.55, r"$L_{av}$", fontsize=12, va="center")
+    axis.text(12.0, 4.55, r"$p_{av}$", fontsize=12, va="center")
 
     box(axis, 13.6, 5.9, 4.0, 1.9, "unimodal strength\n$S_{uni}$ = mean of $p_a(y)$, $p_v(y)$", "#555555", size=9.5)
     box(axis, 13.6, 3.55, 4.0, 1.9, "fused strength\n$S_{av}$ = mean $p_{av}(y)$", "#555555", size=9.5)
@@ -71,6 +71,7 @@ def main() -> None:
     axis.text(16.4, 2.85, r"$\xi = \gamma\,(1 + \tanh(1 - S_{uni}/S_{av}))$", fontsize=12.5, ha="center")
     axis.text(16.4, 1.95, "scales the update of the fusion layer alone:", fontsize=10, ha="center")
     axis.text(16.4, 1.2, r"$W_f \leftarrow W_f - \eta\,\xi\,\nabla W_f$", fontsize=12.5, ha="center", color=fusion)
+    axis.text(10.25, 0.45, r"loss: $L_{av} + L_a + L_v$", fontsize=10, ha="center")
     arrow(axis, (13.6, 2.75), (11.8, 4.0), fusion)
 
     curve = figure.add_axes((19.35 / 23, 4.3 / 9.4, 3.3 / 23, 3.0 / 9.4))

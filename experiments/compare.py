@@ -3,8 +3,8 @@
     python -m experiments.compare --out runs/compare
     python -m experiments.compare --methods concat ogm-ge --seeds 0 1 --epochs 5 --out runs/small
 
-Runs what is missing under OUT/runs, collects what is there, and writes table.md, results.json, results.csv and three
-PNGs into OUT. Run again, it goes on where it stopped.
+Runs what is missing under OUT/runs, collects what is there, and writes table.md, results.json, results.csv, epochs.csv
+and three PNGs into OUT. Run again, it goes on where it stopped.
 """
 
 from dataclasses import dataclass, fields
@@ -72,7 +72,7 @@ def main(config: CompareConfig) -> None:
     print(table)
     if failures:
         raise UserError(f"{len(failures)} of {len(runs)} runs failed, the table has the others. {failures[0]}")
-    print(f"\nWritten to {config.out}: table.md, results.json, results.csv, accuracy.png and the other pictures")
+    print(f"\nWritten to {config.out}: table.md, results.json, results.csv, epochs.csv and the pictures")
 
 
 if __name__ == "__main__":

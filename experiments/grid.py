@@ -21,7 +21,7 @@ def default_jobs() -> int:
     """Runs at a time: one on a GPU, else one a core up to four.
 
     Small networks leave a second thread idle: on two cores two runs of one thread each finish sooner than one run of
-    two threads after the other (measured in the README).
+    two threads after the other.
     """
     return 1 if torch.cuda.is_available() else min(4, available_cores())
 

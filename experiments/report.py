@@ -35,6 +35,7 @@ def write(runs: Sequence[RunConfig], out: Path) -> str:
     write_atomically(out / "table.md", table + "\n")
     write_json(out / "results.json", {"settings": settings([config for config, _ in finished]), "cells": summary})
     write_atomically(out / "results.csv", as_csv(finished))
+    write_atomically(out / "epochs.csv", epochs_as_csv(finished))
     draw(finished, cells, out, example)
     return table
 
@@ -101,7 +102,7 @@ def markdown(cells: dict[Cell, dict[int, dict]], example: RunConfig, unfinished:
     spiking = any(cell[0] == "snn" for cell in cells)
     names = {"vanilla": "vanilla", "joint": "joint (ξ = 1)", "iemf": "IEMF"}
     header = ["method", "network", *(names[v] for v in variants), *(f"IEMF − {v}" for v in others)]
-    header += ["firing rate (all)"] if spiking else []
+    header += ["mean firing rate"] if spiking else []
     header += ["paper: vanilla", "paper: IEMF"] if paper else []
     rows = []
     methods = list(dict.fromkeys(cell[1] for cell in cells))
@@ -164,6 +165,19 @@ def as_csv(finished: Sequence[tuple[RunConfig, RunFolder]]) -> str:
         values = [f"{results[c]:.2f}" if isinstance(results[c], float) else results[c] for c in columns]
         rate = f"{results['firing_rate']:.4f}" if "firing_rate" in results else ""
         writer.writerow([config.network, config.method, config.variant, config.seed, *values, rate])
+    return file.getvalue()
+
+
+def epochs_as_csv(finished: Sequence[tuple[RunConfig, RunFolder]]) -> str:
+    """One line a run and epoch (from 0): what the curves are drawn from."""
+    file = io.StringIO()
+    writer = csv.writer(file, lineterminator="\n")
+    columns = ["val_accuracy_audio", "val_accuracy_visual", "val_accuracy_fused", "xi"]
+    writer.writerow(["network", "method", "variant", "seed", "epoch", *columns])
+    for config, folder in finished:
+        for epoch, record in enumerate(folder.metrics()):
+            values = ["" if record.get(c) is None else f"{record[c]:.4g}" for c in columns]
+            writer.writerow([config.network, config.method, config.variant, config.seed, epoch, *values])
     return file.getvalue()
 
 

@@ -36,7 +36,7 @@ def accuracies(cells: Mapping[tuple[str, str, str], Sequence[float]], path: Path
     networks, methods, variants = (list(dict.fromkeys(key[i] for key in cells)) for i in range(3))
     figure, axes = plt.subplots(
         1, len(networks), figsize=(1.6 + 1.15 * len(methods) * len(networks), 3.9),
-        sharey=True, squeeze=False, layout="constrained",
+        squeeze=False, layout="constrained",
     )  # fmt: skip
     gap = 0.7 / len(variants)
     for axis, network in zip(axes[0], networks, strict=True):
@@ -44,17 +44,19 @@ def accuracies(cells: Mapping[tuple[str, str, str], Sequence[float]], path: Path
             rows = [(i, cells[network, m, variant]) for i, m in enumerate(methods) if (network, m, variant) in cells]
             x = np.array([i for i, _ in rows]) + (number - (len(variants) - 1) / 2) * gap
             spread = [np.std(v, ddof=1) if len(v) > 1 else np.nan for _, v in rows]
-            axis.errorbar(x, [np.mean(v) for _, v in rows], spread, fmt="_", ms=13, mew=2.5, capsize=3, lw=1.2,
+            axis.errorbar(x, [np.mean(v) for _, v in rows], spread, fmt="_", ms=9, mew=2.5, capsize=3, lw=1.2,
                           label=LABELS[variant], color=COLOURS[variant])  # fmt: skip
             for place, (_, values) in zip(x, rows, strict=True):
-                axis.plot([place] * len(values), values, ".", color=COLOURS[variant], ms=5, alpha=0.7)
+                axis.plot([place + gap / 3] * len(values), values, ".", color=COLOURS[variant], ms=5)
         axis.set_xticks(range(len(methods)), [METHOD_LABELS[m] for m in methods])
         axis.set_xlim(-0.5, len(methods) - 0.5)
         for boundary in range(1, len(methods)):
             axis.axvline(boundary - 0.5, color="grey", lw=0.3)
         axis.set_title({"ann": "ANN (ReLU)", "snn": "SNN (LIF)"}[network], fontsize=10)
         axis.grid(axis="y", lw=0.4)
-    axes[0, 0].set_ylabel("test accuracy (%)")
+    axes[0, 0].set_ylabel(
+        "test accuracy (%)\n(each panel has its own axis)" if len(networks) > 1 else "test accuracy (%)"
+    )
     handles, labels = axes[0, 0].get_legend_handles_labels()
     figure.legend(handles, labels, loc="outside lower center", ncols=len(variants), fontsize=8)
     figure.suptitle(title, fontsize=10)
@@ -73,7 +75,7 @@ def mean_and_band(axis: plt.Axes, curves: Sequence[Sequence[float]], **style) ->
 
 
 def coefficient_over_epochs(histories: Mapping[tuple[str, str], Mapping[str, list[list[dict]]]], path: Path) -> None:
-    """ξ, and validation accuracy with and without IEMF, over epochs (the kind of picture of Fig. 2e).
+    """Validation accuracy with and without IEMF, and below it ξ, over epochs (the kind of picture of Fig. 2e).
 
     Args:
         histories: {(network, method): {variant: [one run's epoch records, ...]}}; "iemf" must be there.
@@ -81,37 +83,28 @@ def coefficient_over_epochs(histories: Mapping[tuple[str, str], Mapping[str, lis
     """
     networks, methods = (list(dict.fromkeys(key[i] for key in histories)) for i in range(2))
     figure, axes = plt.subplots(
-        len(networks), len(methods), figsize=(1 + 2.7 * len(methods), 0.9 + 2.5 * len(networks)),
-        sharex=True, sharey=True, squeeze=False, layout="constrained",
+        2 * len(networks), len(methods), figsize=(1 + 2.5 * len(methods), 0.9 + 3.1 * len(networks)),
+        height_ratios=[2, 1] * len(networks), sharex=True, sharey="row", squeeze=False, layout="constrained",
     )  # fmt: skip
-    twins = []
     for row, network in enumerate(networks):
         for column, method in enumerate(methods):
-            axis = axes[row, column]
-            runs = histories[network, method]
+            above, below = axes[2 * row, column], axes[2 * row + 1, column]
+            runs = histories.get((network, method), {})
             for variant, records in runs.items():
                 curves = [[record["val_accuracy_fused"] for record in run] for run in records]
-                mean_and_band(axis, curves, color=COLOURS[variant], lw=1.4, label=LABELS[variant])
-            twin = axis.twinx()
-            xi = [[record["xi"] for record in run] for run in runs["iemf"]]
-            mean_and_band(twin, xi, color="black", ls="--", lw=1.2, label="ξ (right axis)")
-            twin.axhline(1, color="black", lw=0.6, ls=":", label="ξ = 1")
-            twins.append(twin)
-            axis.set_title(f"{network.upper()}, {METHOD_LABELS[method]}", fontsize=9)
-            axis.grid(lw=0.3)
-            twin.tick_params(right=column == len(methods) - 1, labelright=column == len(methods) - 1)
-            if column == len(methods) - 1:
-                twin.set_ylabel("ξ (batch mean)")
-    limits = [twin.get_ylim() for twin in twins]
-    for twin in twins:
-        twin.set_ylim(min(0.9, *(low for low, _ in limits)), max(high for _, high in limits))
+                mean_and_band(above, curves, color=COLOURS[variant], lw=1.4, label=LABELS[variant])
+            if "iemf" in runs:
+                mean_and_band(below, [[r["xi"] for r in run] for run in runs["iemf"]], color="black", lw=1.4)
+            below.axhline(1, color="black", lw=0.6, ls=":")
+            above.set_title(f"{network.upper()}, {METHOD_LABELS[method]}", fontsize=9)
+            for axis in (above, below):
+                axis.grid(lw=0.3)
+        axes[2 * row, 0].set_ylabel("validation\naccuracy (%)")
+        axes[2 * row + 1, 0].set_ylabel("ξ\n(batch mean)")
     for axis in axes[-1]:
         axis.set_xlabel("epoch")
-    for axis in axes[:, 0]:
-        axis.set_ylabel("validation accuracy (%)")
     handles, labels = axes[0, 0].get_legend_handles_labels()
-    extra, extra_labels = twins[0].get_legend_handles_labels()
-    figure.legend(handles + extra, labels + extra_labels, loc="outside upper center", ncols=5, fontsize=8)
+    figure.legend(handles, labels, loc="outside upper center", ncols=3, fontsize=8)
     save(figure, path)
 
 
