@@ -20,8 +20,8 @@ POLL_SECONDS = 1.0
 def default_jobs() -> int:
     """Runs at a time: one on a GPU, else one a core up to four.
 
-    Small networks leave a second thread idle: on two cores two runs of one thread each finish sooner than one run of
-    two threads after the other.
+    Small networks leave a second thread idle: on two cores a grid of four runs took 35 and 48 s with --jobs 2, and 55
+    and 59 s with --jobs 1 (--methods concat --variants vanilla joint --seeds 0 --epochs 2 --width 8, in turn).
     """
     return 1 if torch.cuda.is_available() else min(4, available_cores())
 
