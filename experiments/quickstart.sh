@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Four fusion methods x {vanilla, IEMF} x {ANN, SNN} on AV-Digits, one seed: a table, three pictures, about five minutes.
+# Four balancing methods x {vanilla, IEMF} x {ANN, SNN} on AV-Digits, one seed: a table, three pictures, about five minutes.
 # Narrower than av_digits.sh (first stage of 8 channels instead of 16; the paper has 64), 7 epochs instead of 8, one seed
 # instead of three, and without the joint-learning control.
 # OUT=dir moves the output; started again, it leaves finished runs alone and goes on with the others.

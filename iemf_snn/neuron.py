@@ -43,8 +43,6 @@ class LIFNode(neuron.LIFNode):
             raise ValueError(f"tau must be above 1, got {tau}")
         if v_reset is None:
             raise ValueError("v_reset must be a number: Eq. 3 resets hard, to v_reset")
-        if backend not in kernels.NAMES:
-            raise ValueError(f"backend must be one of {kernels.NAMES}, got {backend!r}")
         super().__init__(
             tau=float(tau),
             decay_input=decay_input,
@@ -54,7 +52,7 @@ class LIFNode(neuron.LIFNode):
             detach_reset=True,
             step_mode=step_mode,
         )
-        self._backend = backend
+        self.backend = backend
 
     # SpikingJelly 0.0.0.0.14 knows a `backend` of its own, set while its constructor runs; 2.x knows none.
     @property

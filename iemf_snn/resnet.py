@@ -13,10 +13,10 @@ class SpikingResNet18(ResNet18):
     """The topology of :mod:`iemf.resnet`; every pass starts from, and leaves behind, neurons at rest.
 
     The norms' gains start at the neuron's threshold, not at 1, as in threshold-dependent batch norm (Zheng et al.
-    2021): the rate of an LIF neuron rises so steeply with its input that gradients otherwise grow about a hundredfold
-    on their way down through the depth, and on noisy input the max-pool over frequent spikes is 1 everywhere. The
-    first block's norm keeps a gain of 1: it sees those pooled spikes, mostly 1, and at half the gain their normalised
-    value could not reach the threshold.
+    2021): the rate of an LIF neuron rises so steeply with its input that gradients otherwise explode on their way
+    down, and on noisy input the max-pool over frequent spikes is 1 everywhere, which silences all layers behind it.
+    The first block's norm keeps a gain of 1: it sees those pooled spikes, mostly 1, and at half the gain their
+    normalised value could not reach the threshold.
     """
 
     def __init__(self, in_channels: int, width: int, neuron: NeuronFactory, time_steps: int) -> None:

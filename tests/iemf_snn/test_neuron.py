@@ -191,6 +191,20 @@ def test_no_layer_is_dead_at_the_start(time_steps):
     assert all(0.02 < rate < 0.7 for rate in rates), rates
 
 
+def test_gains_of_one_would_silence_every_layer_behind_the_pool():
+    """Why the norms start at the threshold: on pure noise nothing fires after the stem otherwise."""
+    torch.manual_seed(0)
+    network, rates = resnet18(1, 8), []
+    for module in network.modules():
+        if isinstance(module, torch.nn.BatchNorm2d):
+            torch.nn.init.ones_(module.weight)
+        if isinstance(module, LIFNode):
+            module.register_forward_hook(lambda m, i, spikes: rates.append(spikes.mean().item()))
+    network(torch.randn(16, 1, 32, 32))
+    assert rates[0] > 0.2
+    assert max(rates[1:]) < 0.01
+
+
 @pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
 def test_half_precision_is_integrated_in_float32(dtype):
     x = torch.rand(4, 100).to(dtype)
