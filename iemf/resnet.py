@@ -5,8 +5,7 @@
            norm - neuron - 1x1 conv. Two blocks in each of four stages, width w, 2w, 4w, 8w.
     head:  mean over space, then over time -> [B, 8w]. No norm or neuron after the last stage: features are real.
 
-The neuron is handed in and sees [T, B, C, H, W]; everything else sees time folded into the batch, [T·B, C, H, W]. The
-input is the same at every time step, so the stem's conv and norm run once.
+The neuron is handed in. This network has no time; one that has, overrides the three methods in which it comes in.
 """
 
 from collections.abc import Callable
@@ -14,11 +13,7 @@ from collections.abc import Callable
 from torch import Tensor, nn
 
 NeuronFactory = Callable[[], nn.Module]
-
-
-def fire(neuron: nn.Module, x: Tensor, time_steps: int) -> Tensor:
-    """Apply a neuron over [T, B, ...] to a tensor whose time axis is folded into the batch, [T·B, ...]."""
-    return neuron(x.unflatten(0, (time_steps, -1))).flatten(0, 1)
+Fire = Callable[[nn.BatchNorm2d, nn.Module, Tensor], Tensor]  # (norm, neuron, x) -> what the neuron makes of norm(x)
 
 
 def conv3x3(in_channels: int, out_channels: int, stride: int = 1) -> nn.Conv2d:
@@ -34,8 +29,8 @@ class Shortcut(nn.Module):
         self.neuron = neuron()
         self.conv = nn.Conv2d(in_channels, out_channels, 1, stride, bias=False)
 
-    def forward(self, x: Tensor, time_steps: int) -> Tensor:
-        return self.conv(fire(self.neuron, self.norm(x), time_steps))
+    def forward(self, x: Tensor, fire: Fire) -> Tensor:
+        return self.conv(fire(self.norm, self.neuron, x))
 
 
 class PreActivationBlock(nn.Module):
@@ -52,10 +47,10 @@ class PreActivationBlock(nn.Module):
         changes_shape = stride != 1 or in_channels != out_channels
         self.shortcut = Shortcut(in_channels, out_channels, stride, neuron) if changes_shape else None
 
-    def forward(self, x: Tensor, time_steps: int) -> Tensor:
-        y = self.conv1(fire(self.neuron1, self.norm1(x), time_steps))
-        y = self.conv2(fire(self.neuron2, self.norm2(y), time_steps))
-        return y + (x if self.shortcut is None else self.shortcut(x, time_steps))
+    def forward(self, x: Tensor, fire: Fire) -> Tensor:
+        y = self.conv1(fire(self.norm1, self.neuron1, x))
+        y = self.conv2(fire(self.norm2, self.neuron2, y))
+        return y + (x if self.shortcut is None else self.shortcut(x, fire))
 
 
 class ResNet18(nn.Module):
@@ -64,15 +59,13 @@ class ResNet18(nn.Module):
     Args:
         in_channels: C.
         width: channels of the first stage (64 as published).
-        neuron: makes a fresh neuron for each place, e.g. ``nn.ReLU``; elementwise over [T, B, C, H, W].
-        time_steps: T; 1 for a network without time.
+        neuron: makes a fresh neuron for each place, e.g. ``nn.ReLU``; elementwise.
     """
 
-    def __init__(self, in_channels: int, width: int, neuron: NeuronFactory, time_steps: int = 1) -> None:
+    def __init__(self, in_channels: int, width: int, neuron: NeuronFactory) -> None:
         super().__init__()
-        if in_channels < 1 or width < 1 or time_steps < 1:
-            raise ValueError(f"in_channels, width, time_steps must be >= 1, got {in_channels}, {width}, {time_steps}")
-        self.time_steps = time_steps
+        if in_channels < 1 or width < 1:
+            raise ValueError(f"in_channels and width must be >= 1, got {in_channels}, {width}")
         self.features = 8 * width
         self.stem_conv = nn.Conv2d(in_channels, width, 7, stride=2, padding=3, bias=False)
         self.stem_norm = nn.BatchNorm2d(width)
@@ -90,9 +83,19 @@ class ResNet18(nn.Module):
                 nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")
 
     def forward(self, x: Tensor) -> Tensor:
-        x = self.stem_norm(self.stem_conv(x))
-        x = self.stem_neuron(x.expand(self.time_steps, *x.shape)).flatten(0, 1)
-        x = self.stem_pool(x)
+        x = self.stem_pool(self.fire_stem(self.stem_norm, self.stem_neuron, self.stem_conv(x)))
         for block in self.blocks:
-            x = block(x, self.time_steps)
-        return x.mean(dim=(2, 3)).unflatten(0, (self.time_steps, -1)).mean(0)
+            x = block(x, self.fire)
+        return self.over_time(x.mean(dim=(2, 3)))
+
+    def fire_stem(self, norm: nn.BatchNorm2d, neuron: nn.Module, x: Tensor) -> Tensor:
+        """The first neurons, [B, C, H, W] -> [T·B, C, H, W]."""
+        return self.fire(norm, neuron, x)
+
+    def fire(self, norm: nn.BatchNorm2d, neuron: nn.Module, x: Tensor) -> Tensor:
+        """All other neurons, [T·B, C, H, W] -> the same."""
+        return neuron(norm(x))
+
+    def over_time(self, features: Tensor) -> Tensor:
+        """[T·B, F] -> [B, F]."""
+        return features

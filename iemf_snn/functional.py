@@ -43,16 +43,10 @@ def surrogate_derivative(u_pre: Tensor, p: LIFParameters) -> Tensor:
 def lif_forward(x: Tensor, v: Tensor, p: LIFParameters) -> tuple[Tensor, Tensor, Tensor]:
     """T steps from x [T, ...] and v = u[0] [...] to (spikes [T, ...], u_pre [T, ...], u[T] [...])."""
     potentials = torch.empty_like(x)
-    # Halving is exact, so at τ_m = 2 (as published) one fused operation gives the bits of the general form.
-    halving = p.tau == 2 and p.v_reset == 0 and not p.decay_input
     reset = torch.full((), p.v_reset, dtype=x.dtype, device=x.device)
     for t in range(x.shape[0]):
-        u_pre = potentials[t]
-        if halving:
-            torch.add(x[t], v, alpha=0.5, out=u_pre)
-        else:
-            u_pre.copy_(charge(x[t], v, p))
-        v = torch.where(u_pre >= p.v_threshold, reset, u_pre)
+        potentials[t] = charge(x[t], v, p)
+        v = torch.where(potentials[t] >= p.v_threshold, reset, potentials[t])
     return (potentials >= p.v_threshold).to(x.dtype), potentials, v
 
 

@@ -2,10 +2,12 @@
 
 import torch
 from spikingjelly.activation_based import neuron, surrogate
-from torch import Tensor
+from torch import Tensor, nn
 
 from iemf_snn import kernels
 from iemf_snn.functional import LIFParameters, lif_forward
+from iemf_snn.kernels import operators
+from iemf_snn.norm import fuses, norm_lif
 
 
 class LIFNode(neuron.LIFNode):
@@ -13,8 +15,8 @@ class LIFNode(neuron.LIFNode):
 
     It is a SpikingJelly node (memories, ``functional.reset_net``, monitors, ``step_mode``, ``store_v_seq``); only the
     computation is ours, and in it the reset is always detached. The equations are in :mod:`iemf_snn.functional`. The
-    potential ``v`` is kept from call to call until ``reset()``, as in any SpikingJelly node;
-    :func:`iemf_snn.resnet18` resets its own neurons. ``v_seq``, for monitors, carries no gradient.
+    potential ``v`` is kept from call to call until ``reset()``, as in any SpikingJelly node, unless the neuron is
+    stateless. ``v_seq``, for monitors, carries no gradient.
 
     Args:
         tau: τ_m > 1, membrane time constant in steps.
@@ -22,8 +24,10 @@ class LIFNode(neuron.LIFNode):
         v_reset: the potential after a spike, and before the first step.
         decay_input: True divides the input by τ_m too (the released code's node); the paper does not.
         alpha: α of the surrogate derivative max(0, α - α²·|u - θ|).
-        backend: "torch", "spikingjelly" (the installed SpikingJelly's own), or "auto", the best for the device.
+        backend: "numba" (fused, CPU), "cupy" (fused, CUDA), "torch", "spikingjelly" (the installed SpikingJelly's
+            own), or "auto", the best for the device and dtype.
         step_mode: "m" maps [T, ...] to spikes [T, ...]; "s" one step [...] to [...].
+        stateless: every call starts at rest and keeps nothing, which saves memory and, with a norm, time.
 
     Raises:
         ValueError: tau <= 1, a v_reset that is not a number (soft reset is not part of Eq. 3), an unknown backend.
@@ -38,6 +42,7 @@ class LIFNode(neuron.LIFNode):
         alpha: float = 2.0,
         backend: str = "auto",
         step_mode: str = "m",
+        stateless: bool = False,
     ) -> None:
         if not tau > 1:
             raise ValueError(f"tau must be above 1, got {tau}")
@@ -53,6 +58,7 @@ class LIFNode(neuron.LIFNode):
             step_mode=step_mode,
         )
         self.backend = backend
+        self.stateless = stateless
 
     # SpikingJelly 0.0.0.0.14 knows a `backend` of its own, set while its constructor runs; 2.x knows none.
     @property
@@ -76,18 +82,41 @@ class LIFNode(neuron.LIFNode):
             self.tau, self.v_threshold, self.v_reset, self.decay_input, float(self.surrogate_function.alpha)
         )
 
-    def multi_step_forward(self, x_seq: Tensor) -> Tensor:
-        """[T, ...] -> spikes [T, ...] of the same dtype, 0 or 1."""
-        v = self.v
-        if not torch.is_tensor(v) or v.shape != x_seq.shape[1:]:
-            v = torch.full_like(x_seq[0], self.v_reset, requires_grad=False)
-        backend = kernels.choose(self._backend, x_seq.device)
+    def multi_step_forward(
+        self, x: Tensor, norm: nn.BatchNorm2d | None = None, time_steps: int | None = None
+    ) -> Tensor:
+        """[T, ...] -> spikes [T, ...] of the same dtype, 0 or 1.
+
+        Args:
+            x: [T, ...]; with time_steps [...], the same at every step.
+            norm: applied before, over time and batch together, to x [T, B, C, H, W] (with time_steps [B, C, H, W]). In
+                a stateless neuron the fused backends compute both as one operation.
+            time_steps: T, for an x without it.
+        """
+        backend = kernels.choose(self._backend, x.device, x.dtype)
+        if norm is not None:
+            if backend in kernels.FUSED and self.stateless and not self.store_v_seq and fuses(norm):
+                return norm_lif(x, norm, time_steps, self.parameters_of_equation)
+            x = norm(x) if time_steps is not None else norm(x.flatten(0, 1)).unflatten(0, x.shape[:2])
+        if time_steps is not None:
+            x = x.expand(time_steps, *x.shape)
+        v = self.v if torch.is_tensor(self.v) and self.v.shape == x.shape[1:] else None
         if self.store_v_seq:
-            with torch.no_grad():
-                spikes, u_pre, _ = lif_forward(x_seq.float(), v.float(), self.parameters_of_equation)
-                self.v_seq = u_pre.masked_fill(spikes.bool(), self.v_reset)
-        spikes, self.v = backend.run(x_seq, v, self.parameters_of_equation)
+            self.v_seq = self._potentials(x, v)
+        if backend in kernels.FUSED:
+            spikes, v = operators.lif(x, v, *self.parameters_of_equation)
+        else:
+            spikes, v = backend.run(x, v, self.parameters_of_equation)
+        if not self.stateless:
+            self.v = v
         return spikes
+
+    @torch.no_grad()
+    def _potentials(self, x: Tensor, v: Tensor | None) -> Tensor:
+        """u[t] [T, ...] after each step's reset."""
+        v = torch.full_like(x[0], self.v_reset) if v is None else v
+        spikes, u_pre, _ = lif_forward(x.float(), v.float(), self.parameters_of_equation)
+        return u_pre.masked_fill(spikes.bool(), self.v_reset)
 
     def single_step_forward(self, x: Tensor) -> Tensor:
         """[...] -> spikes [...], one step from the potential the last call left."""
@@ -97,5 +126,5 @@ class LIFNode(neuron.LIFNode):
         p = self.parameters_of_equation
         return (
             f"tau={p.tau}, v_threshold={p.v_threshold}, v_reset={p.v_reset}, decay_input={p.decay_input}, "
-            f"alpha={p.alpha}, step_mode={self.step_mode}, backend={self._backend}"
+            f"alpha={p.alpha}, step_mode={self.step_mode}, backend={self._backend}, stateless={self.stateless}"
         )

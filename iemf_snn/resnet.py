@@ -2,7 +2,6 @@
 
 from functools import partial
 
-from spikingjelly.activation_based import functional
 from torch import Tensor, nn
 
 from iemf.resnet import NeuronFactory, ResNet18
@@ -10,7 +9,10 @@ from iemf_snn.neuron import LIFNode
 
 
 class SpikingResNet18(ResNet18):
-    """The topology of :mod:`iemf.resnet`; every pass starts from, and leaves behind, neurons at rest.
+    """The topology of :mod:`iemf.resnet` over T steps; every pass starts from, and leaves behind, neurons at rest.
+
+    Neurons see [T, B, C, H, W]; convolutions see time folded into the batch. The input is the same at every step, so
+    the stem's conv and norm run once.
 
     The norms' gains start at the neuron's threshold, not at 1, as in threshold-dependent batch norm (Zheng et al.
     2021): the rate of an LIF neuron rises so steeply with its input that gradients otherwise explode on their way
@@ -20,16 +22,22 @@ class SpikingResNet18(ResNet18):
     """
 
     def __init__(self, in_channels: int, width: int, neuron: NeuronFactory, time_steps: int) -> None:
-        super().__init__(in_channels, width, neuron, time_steps)
+        super().__init__(in_channels, width, neuron)
+        if time_steps < 1:
+            raise ValueError(f"time_steps must be >= 1, got {time_steps}")
+        self.time_steps = time_steps
         for module in self.modules():
             if isinstance(module, nn.BatchNorm2d) and module is not self.blocks[0].norm1:
                 nn.init.constant_(module.weight, self.stem_neuron.v_threshold)
 
-    def forward(self, x: Tensor) -> Tensor:
-        functional.reset_net(self)
-        features = super().forward(x)
-        functional.reset_net(self)  # lets go of the potentials and their graph
-        return features
+    def fire_stem(self, norm: nn.BatchNorm2d, neuron: LIFNode, x: Tensor) -> Tensor:
+        return neuron(x, norm, self.time_steps).flatten(0, 1)
+
+    def fire(self, norm: nn.BatchNorm2d, neuron: LIFNode, x: Tensor) -> Tensor:
+        return neuron(x.unflatten(0, (self.time_steps, -1)), norm).flatten(0, 1)
+
+    def over_time(self, features: Tensor) -> Tensor:
+        return features.unflatten(0, (self.time_steps, -1)).mean(0)
 
 
 def resnet18(in_channels: int, width: int = 64, time_steps: int = 4, **neuron_options) -> SpikingResNet18:
@@ -41,4 +49,4 @@ def resnet18(in_channels: int, width: int = 64, time_steps: int = 4, **neuron_op
         time_steps: T, how often the network sees the input (4 as published).
         neuron_options: handed to :class:`LIFNode`, e.g. ``backend="spikingjelly"``.
     """
-    return SpikingResNet18(in_channels, width, partial(LIFNode, **neuron_options), time_steps)
+    return SpikingResNet18(in_channels, width, partial(LIFNode, stateless=True, **neuron_options), time_steps)

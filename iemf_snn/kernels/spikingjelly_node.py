@@ -13,8 +13,8 @@ from torch import Tensor
 from iemf_snn.functional import LIFParameters
 
 
-def unavailable(device: torch.device) -> str | None:
-    """Why this backend cannot run on ``device``; None, it always can."""
+def unavailable(device: torch.device, dtype: torch.dtype) -> str | None:
+    """Why this backend cannot run there; None, it always can."""
     return None
 
 
@@ -35,9 +35,10 @@ def plain_node(p: LIFParameters, *, cuda: bool = False) -> neuron.LIFNode:
     )
 
 
-def run(x: Tensor, v: Tensor, parameters: LIFParameters) -> tuple[Tensor, Tensor]:
-    """(spikes [T, ...], u[T] [...]) from x [T, ...] and u[0] [...]."""
+def run(x: Tensor, v: Tensor | None, parameters: LIFParameters) -> tuple[Tensor, Tensor]:
+    """(spikes [T, ...], u[T] [...]) from x [T, ...] and u[0] [...], None for rest."""
     node = plain_node(parameters, cuda=x.is_cuda)
-    node.v = v
+    if v is not None:
+        node.v = v
     spikes = node(x)
     return spikes, node.v

@@ -25,14 +25,16 @@ class _LIF(torch.autograd.Function):
         return grad_x, grad_v, None
 
 
-def unavailable(device: torch.device) -> str | None:
-    """Why this backend cannot run on ``device``; None, it always can."""
+def unavailable(device: torch.device, dtype: torch.dtype) -> str | None:
+    """Why this backend cannot run there; None, it always can."""
     return None
 
 
-def run(x: Tensor, v: Tensor, parameters: LIFParameters) -> tuple[Tensor, Tensor]:
-    """(spikes [T, ...], u[T] [...]) from x [T, ...] and u[0] [...]. Half precision is integrated in float32."""
-    if x.dtype in (torch.float16, torch.bfloat16):
-        spikes, v = _LIF.apply(x.float(), v.float(), parameters)
-        return spikes.to(x.dtype), v
-    return _LIF.apply(x, v.to(x.dtype), parameters)
+def run(x: Tensor, v: Tensor | None, parameters: LIFParameters) -> tuple[Tensor, Tensor]:
+    """(spikes [T, ...], u[T] [...]) from x [T, ...] and u[0] [...], None for rest. Half precision is integrated in
+    float32."""
+    wide = x.float() if x.dtype in (torch.float16, torch.bfloat16) else x
+    if v is None:
+        v = torch.full_like(wide[0], parameters.v_reset, requires_grad=False)
+    spikes, v = _LIF.apply(wide, v.to(wide.dtype), parameters)
+    return spikes.to(x.dtype), v

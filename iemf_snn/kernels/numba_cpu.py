@@ -1,0 +1,132 @@
+"""Backend "numba": the fused operations on the CPU, compiled by Numba when first used (no compiler is needed).
+
+As many threads as torch has (``torch.set_num_threads``), and the same bits with any number of them.
+"""
+
+import importlib.util
+import threading
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from iemf_snn.functional import LIFParameters
+from iemf_snn.kernels.memory import flat, inner_size
+
+DTYPES = (torch.float32, torch.bfloat16)
+EMPTY = np.empty(0, np.float32)  # stands for no tensor
+ONE, ZERO = np.ones(1, np.float32), np.zeros(1, np.float32)
+_one_at_a_time = threading.Lock()  # the last resort among Numba's thread pools takes one caller
+
+
+def unavailable(device: torch.device, dtype: torch.dtype) -> str | None:
+    """Why this backend cannot run there; None if it can."""
+    if device.type != "cpu":
+        return "it runs on the CPU"
+    if dtype not in DTYPES:
+        return f"it computes float32 and bfloat16, not {dtype}"
+    if importlib.util.find_spec("numba") is None:
+        return "Numba is not installed: pip install numba"
+    return None
+
+
+def lif(x: Tensor, v: Tensor | None, p: LIFParameters) -> tuple[Tensor, Tensor]:
+    """(spikes, u[T]) of x [T, ...], dense over time, and v [...] laid out alike. Potentials are float32."""
+    from iemf_snn.kernels import cpu_loops
+
+    steps, spikes, v_last = x.shape[0], torch.empty_like(x), torch.empty_like(x[0], dtype=torch.float32)
+    _launch(
+        cpu_loops.forward, _rows(x, steps), ONE, ZERO, 1, _row(v), _rows(spikes, steps), _row(v_last), _constants(p)
+    )
+    return spikes, v_last
+
+
+def lif_backward(
+    grad: Tensor, grad_v: Tensor | None, x: Tensor, v: Tensor | None, p: LIFParameters
+) -> tuple[Tensor, Tensor]:
+    """Gradients of x and of v from those of the spikes and of u[T], all laid out alike."""
+    from iemf_snn.kernels import cpu_loops
+
+    steps, grad_x, grad_v_first = x.shape[0], torch.empty_like(x), torch.empty_like(x[0], dtype=torch.float32)
+    inputs = _rows(grad, steps), _rows(x, steps), _row(v), _row(grad_v)
+    _launch(cpu_loops.backward, *inputs, _rows(grad_x, steps), _row(grad_v_first), _constants(p))
+    return grad_x, grad_v_first
+
+
+def channel_moments(x: Tensor) -> tuple[Tensor, Tensor]:
+    """(mean, variance) [C] in float32 of x [N, C, H, W] in an image format; the variance divides by N·H·W."""
+    from iemf_snn.kernels import cpu_loops
+
+    pivot = x[0].mean(dim=(1, 2), dtype=torch.float32)
+    sums = _launch(cpu_loops.moments, _row(x), pivot.numpy(), inner_size(x)).sum(0, dtype=np.float64)
+    first, second = torch.from_numpy(sums) / (x.numel() // x.shape[1])
+    return (pivot + first).float(), (second - first.square()).clamp_min_(0).float()
+
+
+def norm_lif(x: Tensor, scale: Tensor, shift: Tensor, spikes: Tensor, time_steps: int, p: LIFParameters) -> None:
+    """Fill spikes [T·B, C, H, W] from z = scale·x + shift; x is [T·B, C, H, W], or [B, C, H, W] at every step."""
+    from iemf_snn.kernels import cpu_loops
+
+    rows = time_steps * x.shape[0] // spikes.shape[0]
+    table = scale.numpy(), shift.numpy(), inner_size(x)
+    _launch(cpu_loops.forward, _rows(x, rows), *table, EMPTY, _rows(spikes, time_steps), EMPTY, _constants(p))
+
+
+def norm_lif_sums(
+    grad: Tensor, x: Tensor, scale: Tensor, shift: Tensor, mean: Tensor, time_steps: int, p: LIFParameters
+) -> Tensor:
+    """[2, C] in float32: Σ g_z and Σ g_z·(x - mean)."""
+    from iemf_snn.kernels import cpu_loops
+
+    rows = time_steps * x.shape[0] // grad.shape[0]
+    tables = scale.numpy(), shift.numpy(), mean.numpy(), inner_size(x)
+    sums = _launch(cpu_loops.norm_sums, _rows(grad, time_steps), _rows(x, rows), *tables, _constants(p))
+    return torch.from_numpy(sums.sum(0, dtype=np.float64)).float()
+
+
+def norm_lif_backward(
+    grad: Tensor,
+    x: Tensor,
+    scale: Tensor,
+    shift: Tensor,
+    mean: Tensor,
+    slope: Tensor,
+    offset: Tensor,
+    time_steps: int,
+    p: LIFParameters,
+) -> Tensor:
+    """scale·g_z + slope·(x - mean) + offset, with g_z summed over the steps that share an x; like x."""
+    from iemf_snn.kernels import cpu_loops
+
+    grad_x, rows = torch.empty_like(x), time_steps * x.shape[0] // grad.shape[0]
+    tables = *(table.numpy() for table in (scale, shift, mean, slope, offset)), inner_size(x)
+    _launch(
+        cpu_loops.norm_backward, _rows(grad, time_steps), _rows(x, rows), *tables, _rows(grad_x, rows), _constants(p)
+    )
+    return grad_x
+
+
+def _launch(loop, *arguments):
+    import numba
+
+    with _one_at_a_time:
+        numba.set_num_threads(min(torch.get_num_threads(), numba.config.NUMBA_NUM_THREADS))
+        return loop(*arguments)
+
+
+def _rows(x: Tensor, rows: int) -> np.ndarray:
+    """The memory of x as [rows, N]; bfloat16 as its bits."""
+    x = flat(x.detach(), rows)
+    return x.view(torch.uint16).numpy() if x.dtype == torch.bfloat16 else x.numpy()
+
+
+def _row(x: Tensor | None) -> np.ndarray:
+    """The memory of x as [N]; no elements for None."""
+    return EMPTY if x is None else _rows(x, 1)[0]
+
+
+def _constants(p: LIFParameters) -> tuple:
+    """The constants of Eq. 3 as the loops take them."""
+    tau, inverse = np.float32(p.tau), np.float32(1) / np.float32(p.tau)
+    exact = bool(np.frexp(tau)[0] == 0.5)  # a power of two
+    return tau, inverse, exact, *map(np.float32, (p.v_threshold, p.v_reset)), p.decay_input, np.float32(p.alpha)
