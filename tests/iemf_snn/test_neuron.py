@@ -10,7 +10,12 @@ from iemf_snn import LIFNode, kernels, resnet18
 from iemf_snn.functional import LIFParameters, lif_backward, lif_forward, surrogate_derivative
 from iemf_snn.kernels.spikingjelly_node import plain_node
 
-BACKENDS = list(kernels.BACKENDS)
+
+def that_run_on(device):
+    return [n for n, b in kernels.BACKENDS.items() if b.unavailable(torch.device(device), torch.float32) is None]
+
+
+BACKENDS = that_run_on("cpu")
 
 
 @pytest.mark.parametrize("backend", BACKENDS)
@@ -74,11 +79,12 @@ constants = st.fixed_dictionaries(
 )
 
 
+@pytest.mark.parametrize("backend", ["torch", "numba"])
 @given(options=constants, steps=st.integers(1, 8), size=st.integers(1, 70), seed=st.integers(0, 2**31))
-def test_equal_to_spikingjelly_on_random_input(options, steps, size, seed):
+def test_equal_to_spikingjelly_on_random_input(backend, options, steps, size, seed):
     torch.manual_seed(seed)
     x, upstream = torch.randn(steps, size), torch.randn(steps, size)
-    ours, theirs = LIFNode(**options, backend="torch"), plain_node(LIFParameters(**options))
+    ours, theirs = LIFNode(**options, backend=backend), plain_node(LIFParameters(**options))
     gradients, spikes = [], []
     for node in (ours, theirs):
         leaf = x.clone().requires_grad_()
@@ -90,10 +96,11 @@ def test_equal_to_spikingjelly_on_random_input(options, steps, size, seed):
     torch.testing.assert_close(ours.v, theirs.v)
 
 
-def test_gradient_matches_spikingjelly_to_1e_6_as_published():
+@pytest.mark.parametrize("backend", ["torch", "numba"])
+def test_gradient_matches_spikingjelly_to_1e_6_as_published(backend):
     x, upstream = torch.randn(4, 5000), torch.randn(4, 5000)
     gradients = []
-    for node in (LIFNode(backend="torch"), plain_node(LIFParameters())):
+    for node in (LIFNode(backend=backend), plain_node(LIFParameters())):
         leaf = x.clone().requires_grad_()
         node(leaf).backward(upstream)
         gradients.append(leaf.grad)
@@ -205,12 +212,14 @@ def test_gains_of_one_would_silence_every_layer_behind_the_pool():
     assert max(rates[1:]) < 0.01
 
 
+@pytest.mark.parametrize("backend", ["torch", "auto"])
 @pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
-def test_half_precision_is_integrated_in_float32(dtype):
+def test_half_precision_is_integrated_in_float32(backend, dtype):
     x = torch.rand(4, 100).to(dtype)
-    spikes = LIFNode(backend="torch")(x)
-    assert spikes.dtype == dtype
-    assert torch.equal(spikes.float(), LIFNode(backend="torch")(x.float()))
+    node = LIFNode(backend=backend, v_reset=0.1)
+    spikes = node(x)
+    assert (spikes.dtype, node.v.dtype) == (dtype, torch.float32)
+    assert torch.equal(spikes.float(), LIFNode(backend="torch", v_reset=0.1)(x.float()))
 
 
 def test_backends_agree_within_the_network():
@@ -226,14 +235,45 @@ def test_backends_agree_within_the_network():
 def test_auto_takes_the_best_that_can_run(monkeypatch):
     class Broken:
         @staticmethod
-        def unavailable(device):
+        def unavailable(device, dtype):
             return "it is broken"
 
     monkeypatch.setitem(kernels.BACKENDS, "broken", Broken)
     monkeypatch.setitem(kernels.PREFERENCE, "cpu", ["broken", "torch"])
-    assert kernels.choose("auto", torch.device("cpu")) is kernels.torch_reference
+    assert kernels.choose("auto", torch.device("cpu"), torch.float32) is kernels.torch_reference
     with pytest.raises(RuntimeError, match="it is broken"):
-        kernels.choose("broken", torch.device("cpu"))
+        kernels.choose("broken", torch.device("cpu"), torch.float32)
+
+
+def test_auto_on_the_cpu_is_numba_where_it_can():
+    cpu = torch.device("cpu")
+    for dtype in (torch.float32, torch.bfloat16):
+        assert kernels.choose("auto", cpu, dtype) is kernels.numba_cpu
+    for dtype in (torch.float64, torch.float16):
+        assert kernels.choose("auto", cpu, dtype) is kernels.torch_reference
+    with pytest.raises(RuntimeError, match="float32 and bfloat16, not"):
+        LIFNode(backend="numba")(torch.zeros(4, 1, dtype=torch.float64))
+    with pytest.raises(RuntimeError, match="it runs on CUDA"):
+        LIFNode(backend="cupy")(torch.zeros(4, 1))
+
+
+def test_a_stateless_neuron_starts_every_call_at_rest():
+    node, x = LIFNode(stateless=True), torch.full((3, 2), 0.4)
+    first = node(x)
+    assert torch.equal(node(x), first)
+    assert node.v == 0.0
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
+def test_time_steps_shows_one_input_at_every_step(backend):
+    x = torch.rand(2, 7)
+    a, b = x.clone().requires_grad_(), x.clone().requires_grad_()
+    shown, expanded = LIFNode(backend=backend)(a, time_steps=4), LIFNode(backend=backend)(b.expand(4, 2, 7))
+    assert torch.equal(shown, expanded)
+    weight = torch.randn(4, 2, 7)
+    (shown * weight).sum().backward()
+    (expanded * weight).sum().backward()
+    torch.testing.assert_close(a.grad, b.grad)
 
 
 @pytest.mark.parametrize(
@@ -245,13 +285,13 @@ def test_bad_constants_are_refused(options, message):
 
 
 @pytest.mark.gpu
-@pytest.mark.parametrize("backend", BACKENDS)
+@pytest.mark.parametrize("backend", that_run_on("cuda"))
 def test_cuda_equals_cpu(backend):
     x, upstream = torch.randn(4, 4099), torch.randn(4, 4099)
     results = []
-    for device in ("cpu", "cuda"):
+    for device, name in (("cpu", "torch"), ("cuda", backend)):
         leaf = x.to(device).requires_grad_()
-        spikes = LIFNode(backend=backend)(leaf)
+        spikes = LIFNode(backend=name)(leaf)
         spikes.backward(upstream.to(device))
         results.append((spikes.cpu(), leaf.grad.cpu()))
     assert torch.equal(results[0][0], results[1][0])

@@ -19,7 +19,7 @@ def host_library(tmp_path_factory):
     if compiler is None:
         pytest.skip("needs g++ with C++20")
     library = tmp_path_factory.mktemp("cuda") / "lif.so"
-    options = "-std=c++20 -O1 -ffp-contract=off -fPIC -shared -pthread -Wno-unknown-pragmas".split()
+    options = ["-std=c++20", "-O1", "-ffp-contract=off", "-fPIC", "-shared", "-pthread", "-Wno-unknown-pragmas"]
     subprocess.run([compiler, *options, f'-DSOURCE="{cupy_cuda.SOURCE}"', HOST_SHIM, "-o", library], check=True)
     return ctypes.CDLL(library)
 
