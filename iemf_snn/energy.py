@@ -12,6 +12,7 @@ as if it were signal, in both networks alike.
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+import torch
 from torch import Tensor, nn
 
 MAC_PICOJOULE = 4.6
@@ -30,30 +31,27 @@ class Energy:
 class OperationCount:
     """Counts the operations of every convolution while it is open; a context manager as FiringRates is.
 
-    The first convolution of an encoder is its stem. The others see spikes, so the share of their inputs that is not 0
-    is the input rate.
+    The first convolution of an encoder is its stem. The others see spikes, so the mean of their input is the rate, also
+    where an encoder averages spikes over time before a convolution that is linear to its end.
 
     Args:
         encoders: {modality: spiking network of :func:`iemf_snn.resnet18`}.
     """
 
     def __init__(self, encoders: Mapping[str, nn.Module]) -> None:
-        self.stems: list[nn.Conv2d] = []
-        self.others: list[tuple[nn.Conv2d, int]] = []
-        for encoder in encoders.values():
-            stem, *rest = [m for m in encoder.modules() if isinstance(m, nn.Conv2d)]
-            self.stems.append(stem)
-            self.others += [(conv, encoder.time_steps) for conv in rest]
+        self.encoders = list(encoders.values())
         self.stem_macs = 0
         self.dense_macs = 0  # of one time step, the stem aside
         self.accumulates: Tensor | None = None
         self.handles: list = []
 
     def __enter__(self) -> "OperationCount":
-        for stem in self.stems:
-            self.handles.append(stem.register_forward_hook(self._count_stem))
-        for conv, time_steps in self.others:
-            self.handles.append(conv.register_forward_hook(self._spike_counter(time_steps)))
+        for encoder in self.encoders:
+            stem, *others = [module for module in encoder.modules() if isinstance(module, nn.Conv2d)]
+            seen: list[int] = []  # samples of the pass under way, for the others
+            self.handles.append(stem.register_forward_hook(self._stem_counter(seen)))
+            for conv in others:
+                self.handles.append(conv.register_forward_hook(self._spike_counter(seen, encoder.time_steps)))
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -61,14 +59,19 @@ class OperationCount:
             handle.remove()
         self.handles = []
 
-    def _count_stem(self, conv: nn.Conv2d, inputs: tuple[Tensor, ...], output: Tensor) -> None:
-        self.stem_macs += multiply_accumulates(conv, output)
-
-    def _spike_counter(self, time_steps: int):
+    def _stem_counter(self, seen: list[int]):
         def count(conv: nn.Conv2d, inputs: tuple[Tensor, ...], output: Tensor) -> None:
-            macs = multiply_accumulates(conv, output)  # of all time steps: they are folded into the batch
-            self.dense_macs += macs // time_steps
-            accumulates = (inputs[0] != 0).double().mean() * macs
+            seen[:] = [len(output)]
+            self.stem_macs += multiply_accumulates(conv, output)
+
+        return count
+
+    def _spike_counter(self, seen: list[int], time_steps: int):
+        def count(conv: nn.Conv2d, inputs: tuple[Tensor, ...], output: Tensor) -> None:
+            steps = len(output) // seen[0]  # folded into the batch: time_steps, or 1 after an average over them
+            macs = multiply_accumulates(conv, output) // steps
+            self.dense_macs += macs
+            accumulates = inputs[0].mean(dtype=torch.float64) * (macs * time_steps)
             self.accumulates = accumulates if self.accumulates is None else self.accumulates + accumulates
 
         return count

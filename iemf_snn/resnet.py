@@ -12,7 +12,7 @@ class SpikingResNet18(ResNet18):
     """The topology of :mod:`iemf.resnet` over T steps; every pass starts from, and leaves behind, neurons at rest.
 
     Neurons see [T, B, C, H, W]; convolutions see time folded into the batch. The input is the same at every step, so
-    the stem's conv and norm run once.
+    the stem's conv and norm run once, and so does the last convolution, on spikes averaged over T.
 
     The norms' gains start at the neuron's threshold, not at 1, as in threshold-dependent batch norm (Zheng et al.
     2021): the rate of an LIF neuron rises so steeply with its input that gradients otherwise explode on their way
@@ -36,8 +36,8 @@ class SpikingResNet18(ResNet18):
     def fire(self, norm: nn.BatchNorm2d, neuron: LIFNode, x: Tensor) -> Tensor:
         return neuron(x.unflatten(0, (self.time_steps, -1)), norm).flatten(0, 1)
 
-    def over_time(self, features: Tensor) -> Tensor:
-        return features.unflatten(0, (self.time_steps, -1)).mean(0)
+    def over_time(self, x: Tensor) -> Tensor:
+        return x.unflatten(0, (self.time_steps, -1)).mean(0)
 
 
 def resnet18(in_channels: int, width: int = 64, time_steps: int = 4, **neuron_options) -> SpikingResNet18:

@@ -69,6 +69,50 @@ def test_the_stem_runs_once_whatever_T():
     assert calls == [3]
 
 
+def test_the_last_convolution_runs_once_and_changes_nothing(monkeypatch):
+    """Averaging over time before it or behind it is the same: all behind the last neuron is linear."""
+    torch.manual_seed(0)
+    network, calls, x = iemf_snn.resnet18(1, 4, time_steps=6), [], torch.randn(3, 1, 64, 64)
+    network.blocks[-1].conv2.register_forward_hook(lambda module, inputs, output: calls.append(len(output)))
+    features = network(x)
+    average = network.over_time
+    monkeypatch.setattr(network, "over_time", lambda x: x)
+    torch.testing.assert_close(average(network(x)), features)
+    assert calls == [3, 18]
+
+
+def test_networks_run_in_channels_last():
+    """Inside, that is; the caller's images may lie as they like."""
+    for network in (iemf_ann.resnet18(3, 4), iemf_snn.resnet18(3, 4)):
+        seen = []
+
+        def look(module, inputs, output, seen=seen):
+            seen.append(output.is_contiguous(memory_format=torch.channels_last))
+
+        for module in network.modules():
+            if isinstance(module, torch.nn.Conv2d):
+                module.register_forward_hook(look)
+        x = torch.randn(2, 3, 64, 64)
+        features = network(x)
+        assert len(seen) == 20
+        assert all(seen)
+        torch.testing.assert_close(features, network(x.contiguous(memory_format=torch.channels_last)))
+
+
+@pytest.mark.parametrize("width", [1, 2, 8])
+def test_gradients_are_right_at_any_width(width):
+    """Against float64, which goes another way; oneDNN's strided 1x1 convolution has been wrong at small widths."""
+    torch.manual_seed(0)
+    network, x = iemf_ann.resnet18(1, width), torch.randn(8, 1, 64, 64)
+    network(x).square().sum().backward()
+    twin = iemf_ann.resnet18(1, width).double()
+    twin.load_state_dict(network.state_dict())
+    twin(x.double()).square().sum().backward()
+    for (name, ours), right in zip(network.named_parameters(), twin.parameters(), strict=True):
+        error = (ours.grad - right.grad).norm() / right.grad.norm()
+        assert error < 0.1, name  # rounding flips a ReLU here and there
+
+
 def test_relu_and_lif_and_every_T_give_different_outputs():
     x = torch.randn(4, 1, 32, 32)
     outputs = []

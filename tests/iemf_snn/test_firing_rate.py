@@ -87,3 +87,15 @@ def test_accumulates_never_exceed_T_times_the_dense_count():
         encoder(torch.randn(3, 1, 32, 32))
     counts = operations.per_sample(3)
     assert 0 < counts["snn_acs"] < 4 * (counts["ann_macs"] - counts["snn_macs"])
+
+
+def test_an_average_over_time_counts_as_the_spikes_it_came_from():
+    """The network averages spikes over time before its last convolution; undone, the counts are the same."""
+    torch.manual_seed(0)
+    encoder, x, counts = resnet18(1, 4), torch.randn(3, 1, 32, 32), []
+    for _ in range(2):
+        with OperationCount({"audio": encoder}) as operations:
+            encoder(x)
+        counts.append(operations.per_sample(3))
+        encoder.over_time = lambda x: x
+    assert counts[0] == pytest.approx(counts[1])
