@@ -28,7 +28,7 @@ class Shortcut(nn.Module):
         super().__init__()
         self.norm = nn.BatchNorm2d(in_channels)
         self.neuron = neuron()
-        # A 1x1 conv of stride 2 sees every other pixel. Leaving the others out first is the same, and spares us oneDNN's
+        # A 1x1 conv of stride 2 sees every other pixel. To leave the others out first is the same, and avoids oneDNN's
         # gradient of it, wrong below 8 channels in channels_last (uxlfoundation/oneDNN#6035).
         self.stride = stride
         self.conv = nn.Conv2d(in_channels, out_channels, 1, bias=False)
