@@ -2,6 +2,7 @@
 
 from functools import partial
 
+from spikingjelly.activation_based import functional
 from torch import Tensor, nn
 
 from iemf.resnet import NeuronFactory, ResNet18
@@ -11,8 +12,10 @@ from iemf_snn.neuron import LIFNode
 class SpikingResNet18(ResNet18):
     """The topology of :mod:`iemf.resnet` over T steps; every pass starts from, and leaves behind, neurons at rest.
 
-    Neurons see [T, B, C, H, W]; convolutions see time folded into the batch. The input is the same at every step, so
-    the stem's conv and norm run once, and so does the last convolution, on spikes averaged over T.
+    An :class:`LIFNode` is handed its norm, so that the two can be one operation; any other multi-step node of
+    SpikingJelly's kind, with a ``v_threshold``, sees what the norm makes. Neurons see [T, B, C, H, W]; convolutions see
+    time folded into the batch. The input is the same at every step, so the stem's conv and norm run once, and so does
+    the last convolution, on spikes averaged over T.
 
     The norms' gains start at the neuron's threshold, not at 1, as in threshold-dependent batch norm (Zheng et al.
     2021): the rate of an LIF neuron rises so steeply with its input that gradients otherwise explode on their way
@@ -30,11 +33,22 @@ class SpikingResNet18(ResNet18):
             if isinstance(module, nn.BatchNorm2d) and module is not self.blocks[0].norm1:
                 nn.init.constant_(module.weight, self.stem_neuron.v_threshold)
 
-    def fire_stem(self, norm: nn.BatchNorm2d, neuron: LIFNode, x: Tensor) -> Tensor:
-        return neuron(x, norm, self.time_steps).flatten(0, 1)
+    def forward(self, x: Tensor) -> Tensor:
+        functional.reset_net(self)  # for neurons other than our stateless ones
+        features = super().forward(x)
+        functional.reset_net(self)  # lets go of their potentials and graph
+        return features
 
-    def fire(self, norm: nn.BatchNorm2d, neuron: LIFNode, x: Tensor) -> Tensor:
-        return neuron(x.unflatten(0, (self.time_steps, -1)), norm).flatten(0, 1)
+    def fire_stem(self, norm: nn.BatchNorm2d, neuron: nn.Module, x: Tensor) -> Tensor:
+        if isinstance(neuron, LIFNode):
+            return neuron(x, norm, self.time_steps).flatten(0, 1)
+        x = norm(x)
+        return neuron(x.expand(self.time_steps, *x.shape)).flatten(0, 1)
+
+    def fire(self, norm: nn.BatchNorm2d, neuron: nn.Module, x: Tensor) -> Tensor:
+        if isinstance(neuron, LIFNode):
+            return neuron(x.unflatten(0, (self.time_steps, -1)), norm).flatten(0, 1)
+        return neuron(norm(x).unflatten(0, (self.time_steps, -1))).flatten(0, 1)
 
     def over_time(self, x: Tensor) -> Tensor:
         return x.unflatten(0, (self.time_steps, -1)).mean(0)

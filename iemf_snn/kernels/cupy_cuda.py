@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from iemf_snn.functional import LIFParameters
-from iemf_snn.kernels.memory import inner_size
+from iemf_snn.kernels.memory import inner_size, like_step
 
 SOURCE = Path(__file__).with_name("lif.cu")
 OPTIONS = ("--std=c++17", "--fmad=false")  # contraction would round potentials otherwise than the reference does
@@ -47,19 +47,20 @@ def _cupy_trouble() -> str | None:
     return None
 
 
-def lif(x: Tensor, v: Tensor | None, p: LIFParameters) -> tuple[Tensor, Tensor]:
-    spikes, v_last = torch.empty_like(x), torch.empty_like(x[0], dtype=torch.float32)
-    n = v_last.numel()
-    _elementwise("lif_forward", (x, v, spikes, v_last, np.uint32(n)), x.shape[0], n, n, p)
+def lif(x: Tensor, v: Tensor | None, keep: bool, p: LIFParameters) -> tuple[Tensor, Tensor]:
+    spikes, v_last = torch.empty_like(x), like_step(x, keep)
+    n = x[0].numel()
+    arguments = (x, v, spikes, v_last if keep else None, np.uint32(n))
+    _elementwise("lif_forward", arguments, x.shape[0], n, n, p)
     return spikes, v_last
 
 
 def lif_backward(
     grad: Tensor, grad_v: Tensor | None, x: Tensor, v: Tensor | None, p: LIFParameters
 ) -> tuple[Tensor, Tensor]:
-    grad_x, grad_v_first = torch.empty_like(x), torch.empty_like(x[0], dtype=torch.float32)
-    n = grad_v_first.numel()
-    arguments = (grad, grad_v, x, v, grad_x, grad_v_first, np.uint32(n))
+    grad_x, grad_v_first = torch.empty_like(x), like_step(x, v is not None)
+    n = x[0].numel()
+    arguments = (grad, grad_v, x, v, grad_x, None if v is None else grad_v_first, np.uint32(n))
     _elementwise("lif_backward", arguments, x.shape[0], n, n, p)
     return grad_x, grad_v_first
 

@@ -155,6 +155,7 @@ __device__ __forceinline__ void gradients(const S* grad, const S* x, unsigned x_
     }
 }
 
+// v, v_last, grad_v and grad_v_first may be null: rest, not wanted, zero, not wanted.
 template <typename S, int T, int V>
 __global__ void lif_forward(const S* __restrict__ x, const float* __restrict__ v, S* __restrict__ spikes,
                             float* __restrict__ v_last, unsigned n, CONSTANTS) {
@@ -165,7 +166,7 @@ __global__ void lif_forward(const S* __restrict__ x, const float* __restrict__ v
     if (v) load<float, V>(v + i, potential);
     else fill(potential, p.v_reset);
     fire<S, T, V>(x, n, spikes, n, i, Identity<V>(), potential, p);
-    store<float, V>(v_last + i, potential);
+    if (v_last) store<float, V>(v_last + i, potential);
 }
 
 template <typename S, int T, int V>
@@ -183,7 +184,7 @@ __global__ void lif_backward(const S* __restrict__ grad, const float* __restrict
     gradients<S, T, V>(grad, x, n, n, i, Identity<V>(), potential, carried, g, p);
 #pragma unroll
     for (int t = 0; t < T; ++t) store<S, V>(grad_x + (unsigned long long)t * n + i, g[t]);
-    store<float, V>(grad_v_first + i, carried);
+    if (grad_v_first) store<float, V>(grad_v_first + i, carried);
 }
 
 template <typename S, int T, int V>

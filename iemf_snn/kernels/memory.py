@@ -43,3 +43,8 @@ def flat(x: Tensor, rows: int = 1) -> Tensor:
     """The memory of a dense tensor as [rows, elements / rows]."""
     columns = x.numel() // rows
     return x.as_strided((rows, columns), (columns, 1))
+
+
+def like_step(x: Tensor, wanted: bool) -> Tensor:
+    """Room for the potentials of one step of x [T, ...], in float32; no elements where they are not wanted."""
+    return torch.empty_like(x[0], dtype=torch.float32) if wanted else x.new_empty(0, dtype=torch.float32)

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from iemf_snn.functional import LIFParameters
-from iemf_snn.kernels.memory import flat, inner_size
+from iemf_snn.kernels.memory import flat, inner_size, like_step
 
 DTYPES = (torch.float32, torch.bfloat16)
 EMPTY = np.empty(0, np.float32)  # stands for no tensor
@@ -30,24 +30,26 @@ def unavailable(device: torch.device, dtype: torch.dtype) -> str | None:
     return None
 
 
-def lif(x: Tensor, v: Tensor | None, p: LIFParameters) -> tuple[Tensor, Tensor]:
-    """(spikes, u[T]) of x [T, ...], dense over time, and v [...] laid out alike. Potentials are float32."""
+def lif(x: Tensor, v: Tensor | None, keep: bool, p: LIFParameters) -> tuple[Tensor, Tensor]:
+    """(spikes, u[T] if it is kept, else no elements) of x [T, ...], dense over time, and v [...] laid out alike.
+
+    Potentials are float32.
+    """
     from iemf_snn.kernels import cpu_loops
 
-    steps, spikes, v_last = x.shape[0], torch.empty_like(x), torch.empty_like(x[0], dtype=torch.float32)
-    _launch(
-        cpu_loops.forward, _rows(x, steps), ONE, ZERO, 1, _row(v), _rows(spikes, steps), _row(v_last), _constants(p)
-    )
+    steps, spikes, v_last = x.shape[0], torch.empty_like(x), like_step(x, keep)
+    outputs = _rows(spikes, steps), _row(v_last)
+    _launch(cpu_loops.forward, _rows(x, steps), ONE, ZERO, 1, _row(v), *outputs, _constants(p))
     return spikes, v_last
 
 
 def lif_backward(
     grad: Tensor, grad_v: Tensor | None, x: Tensor, v: Tensor | None, p: LIFParameters
 ) -> tuple[Tensor, Tensor]:
-    """Gradients of x and of v from those of the spikes and of u[T], all laid out alike."""
+    """Gradients of x, and of v if there is one, from those of the spikes and of u[T], all laid out alike."""
     from iemf_snn.kernels import cpu_loops
 
-    steps, grad_x, grad_v_first = x.shape[0], torch.empty_like(x), torch.empty_like(x[0], dtype=torch.float32)
+    steps, grad_x, grad_v_first = x.shape[0], torch.empty_like(x), like_step(x, v is not None)
     inputs = _rows(grad, steps), _rows(x, steps), _row(v), _row(grad_v)
     _launch(cpu_loops.backward, *inputs, _rows(grad_x, steps), _row(grad_v_first), _constants(p))
     return grad_x, grad_v_first

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from iemf_snn.functional import LIFParameters
 from iemf_snn.kernels import cupy_cuda, numba_cpu
-from iemf_snn.kernels.memory import dense_over_time, image_format, laid_out_like
+from iemf_snn.kernels.memory import dense_over_time, image_format, laid_out_like, like_step
 
 
 def _of(x: Tensor):
@@ -23,18 +23,28 @@ def _of(x: Tensor):
 
 @torch.library.custom_op("iemf::lif", mutates_args=())
 def lif(
-    x: Tensor, v: Tensor | None, tau: float, v_threshold: float, v_reset: float, decay_input: bool, alpha: float
+    x: Tensor,
+    v: Tensor | None,
+    keep: bool,
+    tau: float,
+    v_threshold: float,
+    v_reset: float,
+    decay_input: bool,
+    alpha: float,
 ) -> tuple[Tensor, Tensor]:
-    """(spikes [T, ...] in x's dtype, u[T] [...] in float32) of x [T, ...] and u[0] = v [...], None for v_reset."""
+    """(spikes [T, ...] in x's dtype, u[T] [...] in float32) of x [T, ...] and u[0] = v [...], None for v_reset.
+
+    Unless it is to be kept, u[T] is not written; a tensor without elements stands for it.
+    """
     x = dense_over_time(x)
     v = None if v is None else laid_out_like(v.float(), x[0])
-    return _of(x).lif(x, v, LIFParameters(tau, v_threshold, v_reset, decay_input, alpha))
+    return _of(x).lif(x, v, keep, LIFParameters(tau, v_threshold, v_reset, decay_input, alpha))
 
 
 @lif.register_fake
-def _(x, v, *parameters):
+def _(x, v, keep, *parameters):
     x = dense_over_time(x)
-    return torch.empty_like(x), torch.empty_like(x[0], dtype=torch.float32)
+    return torch.empty_like(x), like_step(x, keep)
 
 
 @torch.library.custom_op("iemf::lif_backward", mutates_args=())
@@ -49,7 +59,7 @@ def lif_backward(
     decay_input: bool,
     alpha: float,
 ) -> tuple[Tensor, Tensor]:
-    """Gradients of x and v from those of the spikes and of u[T]."""
+    """Gradients of x and, where there is one, of v from those of the spikes and of u[T]."""
     x = dense_over_time(x)
     grad = laid_out_like(grad.to(x.dtype), x)
     v, grad_v = (None if a is None else laid_out_like(a.float(), x[0]) for a in (v, grad_v))
@@ -59,11 +69,11 @@ def lif_backward(
 @lif_backward.register_fake
 def _(grad, grad_v, x, v, *parameters):
     x = dense_over_time(x)
-    return torch.empty_like(x), torch.empty_like(x[0], dtype=torch.float32)
+    return torch.empty_like(x), like_step(x, v is not None)
 
 
 def _save_lif(ctx, inputs, output):
-    x, v, *ctx.parameters = inputs
+    x, v, ctx.keep, *ctx.parameters = inputs
     ctx.save_for_backward(x, v)
     ctx.set_materialize_grads(False)
 
@@ -71,9 +81,8 @@ def _save_lif(ctx, inputs, output):
 def _differentiate_lif(ctx, grad, grad_v):
     x, v = ctx.saved_tensors
     grad = torch.zeros_like(x) if grad is None else grad
-    grad_x, grad_v_first = lif_backward(grad, grad_v, x, v, *ctx.parameters)
-    grad_v_first = None if v is None else grad_v_first.to(v.dtype)
-    return grad_x, grad_v_first, *(None for _ in ctx.parameters)
+    grad_x, grad_v_first = lif_backward(grad, grad_v if ctx.keep else None, x, v, *ctx.parameters)
+    return grad_x, None if v is None else grad_v_first.to(v.dtype), None, *(None for _ in ctx.parameters)
 
 
 lif.register_autograd(_differentiate_lif, setup_context=_save_lif)

@@ -9,6 +9,7 @@ from spikingjelly.activation_based import functional, layer, monitor
 from iemf_snn import LIFNode, kernels, resnet18
 from iemf_snn.functional import LIFParameters, lif_backward, lif_forward, surrogate_derivative
 from iemf_snn.kernels.spikingjelly_node import plain_node
+from iemf_snn.resnet import SpikingResNet18
 
 
 def that_run_on(device):
@@ -178,6 +179,18 @@ def test_no_state_leaks_from_batch_to_batch():
     network(other)
     assert torch.equal(network(x), first)
     assert all(isinstance(m.v, float) for m in network.modules() if isinstance(m, LIFNode))
+
+
+def test_any_multi_step_node_fits_into_the_network():
+    """SpikingJelly's own LIF in every place, reset around every pass, gives what ours gives."""
+    features = []
+    x = torch.randn(4, 1, 32, 32)
+    for neuron in (lambda: LIFNode(backend="torch"), lambda: plain_node(LIFParameters())):
+        torch.manual_seed(0)
+        network = SpikingResNet18(1, 4, neuron, time_steps=4).eval()
+        network(torch.randn(4, 1, 32, 32))
+        features.append(network(x))
+    torch.testing.assert_close(*features)
 
 
 def test_norms_start_at_the_threshold():

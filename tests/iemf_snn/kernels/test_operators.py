@@ -27,9 +27,10 @@ def norm_inputs(memory_format=torch.contiguous_format):
     lambda: (torch.randn(4, 2, 5, 3).transpose(2, 3).requires_grad_(), None),
     lambda: (torch.randn(4, 6, dtype=torch.bfloat16, requires_grad=True), torch.randn(6)),
 ])  # fmt: skip
-def test_lif_is_a_proper_operator(arguments):
+@pytest.mark.parametrize("keep", [True, False])
+def test_lif_is_a_proper_operator(arguments, keep):
     """Schema, fake tensors, autograd registration and compilation, by PyTorch's own checks."""
-    torch.library.opcheck(operators.lif, (*arguments(), *P))
+    torch.library.opcheck(operators.lif, (*arguments(), keep, *P))
 
 
 @pytest.mark.parametrize("memory_format", [torch.contiguous_format, torch.channels_last])
@@ -55,10 +56,10 @@ def operators_in_graph(function, *inputs):
 
 def test_compile_sees_one_operator_each_way():
     x = torch.randn(4, 6, requires_grad=True)
-    called = operators_in_graph(lambda x: operators.lif(x * 1, None, *P)[0] * 2, x)
+    called = operators_in_graph(lambda x: operators.lif(x * 1, None, True, *P)[0] * 2, x)
     assert [name for name in called if name.startswith("iemf")] == ["iemf.lif.default", "iemf.lif_backward.default"]
     compiled, x.grad = x.grad, None
-    (operators.lif(x, None, *P)[0] * 2).sum().backward()
+    (operators.lif(x, None, True, *P)[0] * 2).sum().backward()
     torch.testing.assert_close(compiled, x.grad)
 
 
