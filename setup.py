@@ -15,7 +15,7 @@ setup(
     license="MIT",
     python_requires=">=3.11",
     packages=find_packages(include=["iemf*", "iemf_ann*", "iemf_snn*", "experiments*"]),
-    package_data={"experiments": ["*.sh", "paper/*.csv"]},
+    package_data={"experiments": ["*.sh", "paper/*.csv"], "iemf_snn": ["kernels/lif.cu"]},
     install_requires=[
         # The last torchaudio, 2.11, checks that it was built for the CUDA of torch: 13.0, which torch has up to 2.14.
         "torch>=2.6,<2.15",
@@ -23,6 +23,7 @@ setup(
         "torchaudio",
         "spikingjelly>=0.0.0.0.14",
         "accelerate>=1.2",
+        "numba",
         "numpy",
         "soundfile",
         "pillow",
@@ -35,6 +36,7 @@ setup(
         "digits": DIGITS,
         "cuda12": ["cupy-cuda12x"],
         "cuda13": ["cupy-cuda13x"],
+        "bench": ["snntorch", "norse"],
         "test": [*DIGITS, "pytest", "hypothesis", "ruff"],
     },
 )

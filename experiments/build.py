@@ -2,6 +2,7 @@
 
 import functools
 import math
+import sys
 
 import torch
 from accelerate import Accelerator, DataLoaderConfiguration
@@ -83,6 +84,13 @@ def build_modulation(
 
 def build_accelerator(config: RunConfig) -> Accelerator:
     """CUDA where there is one, the CPU elsewhere, in the config's precision."""
+    if (
+        config.precision == "bf16"
+        and not torch.cuda.is_available()
+        and not torch.ops.mkldnn._is_mkldnn_bf16_supported()
+    ):
+        print("note: this processor has no bfloat16 instructions; --precision fp32 is several times faster on it",
+              file=sys.stderr)  # fmt: skip
     return Accelerator(
         mixed_precision=PRECISIONS[config.precision],
         cpu=not torch.cuda.is_available(),

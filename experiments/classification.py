@@ -13,6 +13,7 @@ from accelerate.state import AcceleratorState
 from accelerate.utils import set_seed
 
 from experiments import build, cli
+from experiments.allocator import keep_freed_memory
 from experiments.options import RunConfig, resolve
 from iemf.training import RunFolder, Trainer, TrainingOptions
 from iemf.training.record import write_json
@@ -26,6 +27,7 @@ def train(config: RunConfig) -> dict:
         UserError: see :func:`experiments.options.resolve`, the data sets and the loop.
     """
     config = resolve(config)
+    keep_freed_memory()
     folder = RunFolder(config.out)
     folder.check(config.stored(), config.resume)
     if (results := folder.results()) is not None:

@@ -9,6 +9,7 @@ from typing import Literal
 import torch
 
 from iemf.errors import UserError
+from iemf_snn import kernels
 
 Network = Literal["ann", "snn"]
 MethodName = Literal["concat", "mslr", "ogm-ge", "lfm"]
@@ -65,8 +66,8 @@ class TrainingConfig:
     """IEMF: the first epoch with ξ; 0 by default."""
     time_steps: int | None = None
     """snn: T; 4 by default."""
-    lif_backend: Literal["torch", "spikingjelly", "auto"] | None = None
-    """snn: what computes the neuron; auto by default."""
+    lif_backend: Literal["numba", "cupy", "torch", "spikingjelly", "auto"] | None = None
+    """snn: what computes the neuron; auto by default: numba (CPU) or cupy (CUDA), torch where neither can."""
     snr: tuple[float, float] | None = None
     """av-digits: range of both signal-to-noise ratios in dB; -15 0 by default."""
     image_size: int | None = None
@@ -198,5 +199,12 @@ def check_ranges(config: RunConfig) -> None:
             raise UserError(f"--{name.replace('_', '-')} {value} must be a positive finite number")
     if config.momentum is not None and not config.momentum < 1:
         raise UserError(f"--momentum {config.momentum} must be below 1")
+    if config.lif_backend is not None:
+        try:
+            kernels.choose(
+                config.lif_backend, torch.device("cuda" if torch.cuda.is_available() else "cpu"), torch.float32
+            )
+        except RuntimeError as error:
+            raise UserError(f"--lif-backend {config.lif_backend}: {error}; --lif-backend auto takes what can") from None
     if config.precision == "fp16" and not torch.cuda.is_available():
         raise UserError("--precision fp16 needs a CUDA device; use bf16 or fp32 on the CPU")

@@ -49,11 +49,13 @@ def test_every_command_of_the_readme_knows_its_options(tmp_path):
     commands = [line for block in blocks("bash") for line in block.splitlines() if line.startswith("python -m")]
     assert len(commands) >= 3
     from experiments import cli
+    from experiments.benchmark import BenchmarkConfig
     from experiments.compare import CompareConfig
     from experiments.firing_rates import FiringRatesConfig
     from experiments.options import RunConfig
 
-    types = {"classification": RunConfig, "compare": CompareConfig, "firing_rates": FiringRatesConfig}
+    types = {"classification": RunConfig, "compare": CompareConfig, "firing_rates": FiringRatesConfig,
+             "benchmark": BenchmarkConfig}  # fmt: skip
     for command in commands:
         module, *arguments = command.removeprefix("python -m experiments.").split()
         assert cli.parse(types[module], arguments, module)

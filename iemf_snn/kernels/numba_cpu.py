@@ -111,9 +111,13 @@ def norm_lif_backward(
 def _launch(loop, *arguments):
     import numba
 
+    threads = torch.get_num_threads()
     with _one_at_a_time:
-        numba.set_num_threads(min(torch.get_num_threads(), numba.config.NUMBA_NUM_THREADS))
-        return loop(*arguments)
+        numba.set_num_threads(min(threads, numba.config.NUMBA_NUM_THREADS))
+        result = loop(*arguments)
+    if torch.get_num_threads() != threads:  # the first launch sets OpenMP's number of threads, which is torch's too
+        torch.set_num_threads(threads)
+    return result
 
 
 def _rows(x: Tensor, rows: int) -> np.ndarray:

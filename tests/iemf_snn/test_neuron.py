@@ -1,5 +1,8 @@
 """The LIF neuron: by hand, against SpikingJelly's own node, and as a SpikingJelly module."""
 
+import importlib.metadata
+import os
+
 import pytest
 import torch
 from hypothesis import given
@@ -17,6 +20,15 @@ def that_run_on(device):
 
 
 BACKENDS = that_run_on("cpu")
+
+
+def test_the_spikingjelly_that_was_asked_for_is_the_one_tested():
+    """Set by the continuous integration, which runs these tests with two generations of it."""
+    expected = os.environ.get("SPIKINGJELLY")
+    if expected is not None:
+        assert importlib.metadata.version("spikingjelly") == expected
+    else:
+        assert int(importlib.metadata.version("spikingjelly").split(".")[0]) >= 2
 
 
 @pytest.mark.parametrize("backend", BACKENDS)

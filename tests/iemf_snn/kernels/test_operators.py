@@ -1,6 +1,8 @@
 """What PyTorch sees of the fused operations: one operator for autograd, autocast and torch.compile."""
 
 import copy
+import subprocess
+import sys
 
 import pytest
 import torch
@@ -11,6 +13,7 @@ from torch._functorch.aot_autograd import make_boxed_func
 from iemf_snn import LIFNode, resnet18
 from iemf_snn.functional import LIFParameters
 from iemf_snn.kernels import operators
+from tests.conftest import ROOT
 
 P = tuple(LIFParameters())
 
@@ -183,6 +186,16 @@ def test_the_same_bits_with_any_number_of_threads():
         torch.set_num_threads(before)
     for one, two in zip(*results, strict=True):
         assert torch.equal(one, two)
+
+
+def test_torch_keeps_its_number_of_threads():
+    """Numba's first launch in a process sets OpenMP's number of threads, which torch reads."""
+    code = (
+        "import torch; from iemf_snn import LIFNode; torch.set_num_threads(1)\n"
+        "LIFNode(backend='numba')(torch.randn(4, 100_000)); print(torch.get_num_threads())"
+    )
+    answer = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=ROOT)
+    assert answer.stdout.split() == ["1"]
 
 
 def test_networks_of_either_backend_train_alike():
