@@ -104,7 +104,7 @@ class LIFNode(neuron.LIFNode):
         if self.store_v_seq:
             self.v_seq = self._potentials(x, v)
         if backend in kernels.FUSED:
-            spikes, v = operators.lif(x, v, not self.stateless, *self.parameters_of_equation)
+            spikes, v = operators.lif(x, v, not self.stateless, list(self.parameters_of_equation))
         else:
             spikes, v = backend.run(x, v, self.parameters_of_equation)
         if not self.stateless:

@@ -31,7 +31,7 @@ def norm_lif(x: Tensor, norm: nn.BatchNorm2d, time_steps: int | None, p: LIFPara
     steps = time_steps if repeated else x.shape[0]
     inverse_deviation = torch.rsqrt(variance + norm.eps)
     spikes = operators.norm_lif(
-        folded, norm.weight, norm.bias, mean, inverse_deviation, of_batch, steps, repeated, *p
+        folded, norm.weight, norm.bias, mean, inverse_deviation, of_batch, steps, repeated, list(p)
     )  # fmt: skip
     return spikes.unflatten(0, (steps, -1))
 

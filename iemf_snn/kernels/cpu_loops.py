@@ -274,6 +274,21 @@ def forward(x, scale, shift, inner, v, spikes, v_last, constants):
 
 
 @compiled
+def affine(weight, bias, mean, inverse_deviation):
+    """(scale, shift) of the norm, rounded alike in both passes."""
+    scale = weight * inverse_deviation
+    return scale, bias - mean * scale
+
+
+@compiled
+def norm_forward(x, weight, bias, mean, inverse_deviation, inner, spikes, constants):
+    """Fill spikes [T, N] from the norm of x, from rest."""
+    scale, shift = affine(weight, bias, mean, inverse_deviation)
+    none = np.empty(0, np.float32)
+    forward(x, scale, shift, inner, none, spikes, none, constants)
+
+
+@compiled
 def backward_chunk(grad, x, v, grad_v, grad_x, grad_v_first, constants, start, stop):
     ones, zeros = np.ones(BLOCK, np.float32), np.zeros(BLOCK, np.float32)
     potential, carried = row_buffer(), row_buffer()
@@ -321,17 +336,13 @@ def norm_sums_chunk(grad, x, scale, shift, mean, channels, inner, out, constants
     fold(sums[1], channels, out[1])
 
 
-@parallel
-def norm_sums(grad, x, scale, shift, mean, inner, constants):
-    """Partial sums over elements and steps of g_z and of g_z·(x - mean): [chunks, 2, C]."""
-    size, channels = grad.shape[1], mean.shape[0]
-    step = chunk_length(size)
-    sums = np.empty((-(-size // step), 2, channels), np.float32)
-    a, b, m = per_element(scale, inner), per_element(shift, inner), per_element(mean, inner)
-    for chunk in prange(sums.shape[0]):
-        stop = min(size, (chunk + 1) * step)
-        norm_sums_chunk(grad, x, a, b, m, channels, inner, sums[chunk], constants, chunk * step, stop)
-    return sums
+@compiled
+def add_up(partial):
+    """The sum of the chunks' rows [chunks, 2, C], in float64: [2, C]."""
+    result = np.zeros(partial.shape[1:], np.float64)
+    for chunk in range(partial.shape[0]):
+        result += partial[chunk]
+    return result
 
 
 @compiled
@@ -358,15 +369,30 @@ def norm_backward_chunk(grad, x, scale, shift, mean, slope, offset, channels, in
 
 
 @parallel
-def norm_backward(grad, x, scale, shift, mean, slope, offset, inner, grad_x, constants):
-    """grad_x = scale·g_z + slope·(x - mean) + offset, g_z summed over the steps where x has one for all."""
+def norm_backward(grad, x, weight, bias, mean, inverse_deviation, of_batch, inner, grad_x, constants):
+    """Fill grad_x, summed over the steps where x has one row for all; return the gradients of weight and bias."""
     size, channels = grad.shape[1], mean.shape[0]
     step = chunk_length(size)
+    chunks = -(-size // step)
+    scale, shift = affine(weight, bias, mean, inverse_deviation)
     a, b, m = per_element(scale, inner), per_element(shift, inner), per_element(mean, inner)
+    partial = np.empty((chunks, 2, channels), np.float32)
+    for chunk in prange(chunks):
+        stop = min(size, (chunk + 1) * step)
+        norm_sums_chunk(grad, x, a, b, m, channels, inner, partial[chunk], constants, chunk * step, stop)
+    sums = add_up(partial)
+    slope, offset = np.zeros(channels, np.float32), np.zeros(channels, np.float32)
+    if of_batch:
+        n = x.size // channels
+        for c in range(channels):
+            r = np.float64(inverse_deviation[c])
+            slope[c] = -scale[c] * r * r * sums[1, c] / n
+            offset[c] = -scale[c] * sums[0, c] / n
     k, d = per_element(slope, inner), per_element(offset, inner)
-    for chunk in prange(-(-size // step)):
+    for chunk in prange(chunks):
         stop = min(size, (chunk + 1) * step)
         norm_backward_chunk(grad, x, a, b, m, k, d, channels, inner, grad_x, constants, chunk * step, stop)
+    return (sums[1] * inverse_deviation).astype(np.float32), sums[0].astype(np.float32)
 
 
 @compiled
@@ -384,13 +410,29 @@ def moments_chunk(x, pivot, channels, inner, out, start, stop):
     fold(sums[1], channels, out[1])
 
 
+@compiled
+def near_mean(x, channels, inner):
+    """The mean of each channel over a few pixels: subtracted first, sums of squares lose no digits."""
+    pixels = min(64, x.shape[0] // channels if inner == 1 else inner)
+    pivot = np.zeros(channels, np.float32)
+    for c in range(channels):
+        total = ZERO
+        for i in range(pixels):
+            total += load(x, i * channels + c if inner == 1 else c * inner + i)
+        pivot[c] = total / np.float32(pixels)
+    return pivot
+
+
 @parallel
-def moments(x, pivot, inner):
-    """Partial sums over x [N] of x - pivot and of its square: [chunks, 2, C]. A pivot near the mean loses no digits."""
-    size, channels = x.shape[0], pivot.shape[0]
+def moments(x, channels, inner):
+    """(mean, variance) of each channel of x [N] over its n = N / C values; the variance divides by n."""
+    size = x.shape[0]
     step = chunk_length(size)
-    sums = np.empty((-(-size // step), 2, channels), np.float32)
+    partial = np.empty((-(-size // step), 2, channels), np.float32)
+    pivot = near_mean(x, channels, inner)
     p = per_element(pivot, inner)
-    for chunk in prange(sums.shape[0]):
-        moments_chunk(x, p, channels, inner, sums[chunk], chunk * step, min(size, (chunk + 1) * step))
-    return sums
+    for chunk in prange(partial.shape[0]):
+        moments_chunk(x, p, channels, inner, partial[chunk], chunk * step, min(size, (chunk + 1) * step))
+    sums = add_up(partial) / (size // channels)
+    variance = np.maximum(sums[1] - sums[0] * sums[0], 0.0)
+    return (pivot + sums[0]).astype(np.float32), variance.astype(np.float32)

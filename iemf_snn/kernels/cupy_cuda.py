@@ -33,6 +33,7 @@ def unavailable(device: torch.device, dtype: torch.dtype) -> str | None:
     return _cupy_trouble()
 
 
+@torch.compiler.assume_constant_result  # so that torch.compile does not look inside
 @functools.cache
 def _cupy_trouble() -> str | None:
     if importlib.util.find_spec("cupy") is None:
@@ -70,39 +71,37 @@ def channel_moments(x: Tensor) -> tuple[Tensor, Tensor]:
     return mean, inverse_deviation.square().reciprocal()
 
 
-def norm_lif(x: Tensor, scale: Tensor, shift: Tensor, spikes: Tensor, time_steps: int, p: LIFParameters) -> None:
+def norm_lif(x: Tensor, norm: tuple[Tensor, ...], spikes: Tensor, time_steps: int, p: LIFParameters) -> None:
     layout = _Layout(x, spikes, time_steps)
-    arguments = (x, layout.x_step, scale, shift, spikes, *layout.arguments)
+    arguments = (x, layout.x_step, *affine(*norm), spikes, *layout.arguments)
     _elementwise("norm_lif_forward", arguments, time_steps, layout.n, layout.run, p)
 
 
-def norm_lif_sums(
-    grad: Tensor, x: Tensor, scale: Tensor, shift: Tensor, mean: Tensor, time_steps: int, p: LIFParameters
-) -> Tensor:
-    layout = _Layout(x, grad, time_steps)
+def norm_lif_backward(
+    grad: Tensor, x: Tensor, norm: tuple[Tensor, ...], of_batch: bool, time_steps: int, p: LIFParameters
+) -> tuple[Tensor, Tensor, Tensor]:
+    layout, (_, _, mean, inverse_deviation) = _Layout(x, grad, time_steps), norm
+    scale, shift = affine(*norm)
     width = vector_width([x, grad], layout.run, time_steps)
     grid, block = sums_shape(layout.n, layout.channels, layout.inner, width)
     partial = torch.empty(grid[1], 2, layout.channels, device=x.device)
     arguments = (grad, x, layout.x_step, scale, shift, mean, partial, *layout.arguments)
     _launch("norm_lif_sums", grid, block, x, time_steps, width, arguments, p)
-    return partial.sum(0)
-
-
-def norm_lif_backward(
-    grad: Tensor,
-    x: Tensor,
-    scale: Tensor,
-    shift: Tensor,
-    mean: Tensor,
-    slope: Tensor,
-    offset: Tensor,
-    time_steps: int,
-    p: LIFParameters,
-) -> Tensor:
-    layout, grad_x = _Layout(x, grad, time_steps), torch.empty_like(x)
+    sums = partial.sum(0)
+    slope, offset = torch.zeros_like(scale), torch.zeros_like(scale)
+    if of_batch:
+        of_mean = -scale / (x.numel() // layout.channels)
+        slope, offset = of_mean * inverse_deviation.square() * sums[1], of_mean * sums[0]
+    grad_x = torch.empty_like(x)
     arguments = (grad, x, layout.x_step, scale, shift, mean, slope, offset, grad_x, *layout.arguments)
     _elementwise("norm_lif_backward", arguments, time_steps, layout.n, layout.run, p)
-    return grad_x
+    return grad_x, inverse_deviation * sums[1], sums[0].clone()
+
+
+def affine(weight: Tensor, bias: Tensor, mean: Tensor, inverse_deviation: Tensor) -> tuple[Tensor, Tensor]:
+    """(scale, shift) of the norm."""
+    scale = weight * inverse_deviation
+    return scale, bias - mean * scale
 
 
 class _Layout:

@@ -3,6 +3,7 @@
 As many threads as torch has (``torch.set_num_threads``), and the same bits with any number of them.
 """
 
+import functools
 import importlib.util
 import threading
 
@@ -16,6 +17,7 @@ from iemf_snn.kernels.memory import flat, inner_size, like_step
 DTYPES = (torch.float32, torch.bfloat16)
 EMPTY = np.empty(0, np.float32)  # stands for no tensor
 ONE, ZERO = np.ones(1, np.float32), np.zeros(1, np.float32)
+INSTALLED = importlib.util.find_spec("numba") is not None
 _one_at_a_time = threading.Lock()  # the last resort among Numba's thread pools takes one caller
 
 
@@ -25,9 +27,7 @@ def unavailable(device: torch.device, dtype: torch.dtype) -> str | None:
         return "it runs on the CPU"
     if dtype not in DTYPES:
         return f"it computes float32 and bfloat16, not {dtype}"
-    if importlib.util.find_spec("numba") is None:
-        return "Numba is not installed: pip install numba"
-    return None
+    return None if INSTALLED else "Numba is not installed: pip install numba"
 
 
 def lif(x: Tensor, v: Tensor | None, keep: bool, p: LIFParameters) -> tuple[Tensor, Tensor]:
@@ -59,53 +59,33 @@ def channel_moments(x: Tensor) -> tuple[Tensor, Tensor]:
     """(mean, variance) [C] in float32 of x [N, C, H, W] in an image format; the variance divides by N·H·W."""
     from iemf_snn.kernels import cpu_loops
 
-    pivot = x[0].mean(dim=(1, 2), dtype=torch.float32)
-    sums = _launch(cpu_loops.moments, _row(x), pivot.numpy(), inner_size(x)).sum(0, dtype=np.float64)
-    first, second = torch.from_numpy(sums) / (x.numel() // x.shape[1])
-    return (pivot + first).float(), (second - first.square()).clamp_min_(0).float()
+    mean, variance = _launch(cpu_loops.moments, _row(x), x.shape[1], inner_size(x))
+    return torch.from_numpy(mean), torch.from_numpy(variance)
 
 
-def norm_lif(x: Tensor, scale: Tensor, shift: Tensor, spikes: Tensor, time_steps: int, p: LIFParameters) -> None:
-    """Fill spikes [T·B, C, H, W] from z = scale·x + shift; x is [T·B, C, H, W], or [B, C, H, W] at every step."""
+def norm_lif(x: Tensor, norm: tuple[Tensor, ...], spikes: Tensor, time_steps: int, p: LIFParameters) -> None:
+    """Fill spikes [T·B, C, H, W] from the norm of x, from rest; x is [T·B, C, H, W], or [B, C, H, W] at every step.
+
+    ``norm`` is (weight, bias, mean, inverse deviation), each [C] in float32.
+    """
     from iemf_snn.kernels import cpu_loops
 
     rows = time_steps * x.shape[0] // spikes.shape[0]
-    table = scale.numpy(), shift.numpy(), inner_size(x)
-    _launch(cpu_loops.forward, _rows(x, rows), *table, EMPTY, _rows(spikes, time_steps), EMPTY, _constants(p))
-
-
-def norm_lif_sums(
-    grad: Tensor, x: Tensor, scale: Tensor, shift: Tensor, mean: Tensor, time_steps: int, p: LIFParameters
-) -> Tensor:
-    """[2, C] in float32: Σ g_z and Σ g_z·(x - mean)."""
-    from iemf_snn.kernels import cpu_loops
-
-    rows = time_steps * x.shape[0] // grad.shape[0]
-    tables = scale.numpy(), shift.numpy(), mean.numpy(), inner_size(x)
-    sums = _launch(cpu_loops.norm_sums, _rows(grad, time_steps), _rows(x, rows), *tables, _constants(p))
-    return torch.from_numpy(sums.sum(0, dtype=np.float64)).float()
+    tables = *(table.numpy() for table in norm), inner_size(x)
+    _launch(cpu_loops.norm_forward, _rows(x, rows), *tables, _rows(spikes, time_steps), _constants(p))
 
 
 def norm_lif_backward(
-    grad: Tensor,
-    x: Tensor,
-    scale: Tensor,
-    shift: Tensor,
-    mean: Tensor,
-    slope: Tensor,
-    offset: Tensor,
-    time_steps: int,
-    p: LIFParameters,
-) -> Tensor:
-    """scale·g_z + slope·(x - mean) + offset, with g_z summed over the steps that share an x; like x."""
+    grad: Tensor, x: Tensor, norm: tuple[Tensor, ...], of_batch: bool, time_steps: int, p: LIFParameters
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Gradients of x, weight and bias; of_batch says that mean and deviation are x's own."""
     from iemf_snn.kernels import cpu_loops
 
     grad_x, rows = torch.empty_like(x), time_steps * x.shape[0] // grad.shape[0]
-    tables = *(table.numpy() for table in (scale, shift, mean, slope, offset)), inner_size(x)
-    _launch(
-        cpu_loops.norm_backward, _rows(grad, time_steps), _rows(x, rows), *tables, _rows(grad_x, rows), _constants(p)
-    )
-    return grad_x
+    tables = *(table.numpy() for table in norm), of_batch, inner_size(x)
+    inputs = _rows(grad, time_steps), _rows(x, rows), *tables
+    grad_weight, grad_bias = _launch(cpu_loops.norm_backward, *inputs, _rows(grad_x, rows), _constants(p))
+    return grad_x, torch.from_numpy(grad_weight), torch.from_numpy(grad_bias)
 
 
 def _launch(loop, *arguments):
@@ -131,6 +111,7 @@ def _row(x: Tensor | None) -> np.ndarray:
     return EMPTY if x is None else _rows(x, 1)[0]
 
 
+@functools.cache
 def _constants(p: LIFParameters) -> tuple:
     """The constants of Eq. 3 as the loops take them."""
     tau, inverse = np.float32(p.tau), np.float32(1) / np.float32(p.tau)

@@ -6,6 +6,9 @@
 
 Each runs on :mod:`iemf_snn.kernels.numba_cpu` or :mod:`iemf_snn.kernels.cupy_cuda`, by the device of its tensors. What
 is saved for the backward pass is the input alone: potentials and normalised values are computed again.
+
+``parameters`` are the five of LIFParameters in their order, decay_input as 0 or 1: one argument, because a call costs
+more the more it has.
 """
 
 import torch
@@ -21,28 +24,24 @@ def _of(x: Tensor):
     return cupy_cuda if x.is_cuda else numba_cpu
 
 
+def _constants(parameters: list[float]) -> LIFParameters:
+    tau, v_threshold, v_reset, decay_input, alpha = parameters
+    return LIFParameters(tau, v_threshold, v_reset, bool(decay_input), alpha)
+
+
 @torch.library.custom_op("iemf::lif", mutates_args=())
-def lif(
-    x: Tensor,
-    v: Tensor | None,
-    keep: bool,
-    tau: float,
-    v_threshold: float,
-    v_reset: float,
-    decay_input: bool,
-    alpha: float,
-) -> tuple[Tensor, Tensor]:
+def lif(x: Tensor, v: Tensor | None, keep: bool, parameters: list[float]) -> tuple[Tensor, Tensor]:
     """(spikes [T, ...] in x's dtype, u[T] [...] in float32) of x [T, ...] and u[0] = v [...], None for v_reset.
 
     Unless it is to be kept, u[T] is not written; a tensor without elements stands for it.
     """
     x = dense_over_time(x)
     v = None if v is None else laid_out_like(v.float(), x[0])
-    return _of(x).lif(x, v, keep, LIFParameters(tau, v_threshold, v_reset, decay_input, alpha))
+    return _of(x).lif(x, v, keep, _constants(parameters))
 
 
 @lif.register_fake
-def _(x, v, keep, *parameters):
+def _(x, v, keep, parameters):
     x = dense_over_time(x)
     return torch.empty_like(x), like_step(x, keep)
 
@@ -53,27 +52,23 @@ def lif_backward(
     grad_v: Tensor | None,
     x: Tensor,
     v: Tensor | None,
-    tau: float,
-    v_threshold: float,
-    v_reset: float,
-    decay_input: bool,
-    alpha: float,
+    parameters: list[float],
 ) -> tuple[Tensor, Tensor]:
     """Gradients of x and, where there is one, of v from those of the spikes and of u[T]."""
     x = dense_over_time(x)
     grad = laid_out_like(grad.to(x.dtype), x)
     v, grad_v = (None if a is None else laid_out_like(a.float(), x[0]) for a in (v, grad_v))
-    return _of(x).lif_backward(grad, grad_v, x, v, LIFParameters(tau, v_threshold, v_reset, decay_input, alpha))
+    return _of(x).lif_backward(grad, grad_v, x, v, _constants(parameters))
 
 
 @lif_backward.register_fake
-def _(grad, grad_v, x, v, *parameters):
+def _(grad, grad_v, x, v, parameters):
     x = dense_over_time(x)
     return torch.empty_like(x), like_step(x, v is not None)
 
 
 def _save_lif(ctx, inputs, output):
-    x, v, ctx.keep, *ctx.parameters = inputs
+    x, v, ctx.keep, ctx.parameters = inputs
     ctx.save_for_backward(x, v)
     ctx.set_materialize_grads(False)
 
@@ -81,8 +76,8 @@ def _save_lif(ctx, inputs, output):
 def _differentiate_lif(ctx, grad, grad_v):
     x, v = ctx.saved_tensors
     grad = torch.zeros_like(x) if grad is None else grad
-    grad_x, grad_v_first = lif_backward(grad, grad_v if ctx.keep else None, x, v, *ctx.parameters)
-    return grad_x, None if v is None else grad_v_first.to(v.dtype), None, *(None for _ in ctx.parameters)
+    grad_x, grad_v_first = lif_backward(grad, grad_v if ctx.keep else None, x, v, ctx.parameters)
+    return grad_x, None if v is None else grad_v_first.to(v.dtype), None, None
 
 
 lif.register_autograd(_differentiate_lif, setup_context=_save_lif)
@@ -110,11 +105,7 @@ def norm_lif(
     of_batch: bool,
     time_steps: int,
     repeated: bool,
-    tau: float,
-    v_threshold: float,
-    v_reset: float,
-    decay_input: bool,
-    alpha: float,
+    parameters: list[float],
 ) -> Tensor:
     """Spikes [T·B, C, H, W] of batch norm and LIF neurons that start at rest.
 
@@ -126,15 +117,14 @@ def norm_lif(
         time_steps: T.
     """
     x = image_format(x)
-    scale = weight * inverse_deviation
-    p = LIFParameters(tau, v_threshold, v_reset, decay_input, alpha)
     spikes = _empty_spikes(x, time_steps, repeated)
-    _of(x).norm_lif(x, scale, bias - mean * scale, spikes, time_steps, p)
+    p = _constants(parameters)
+    _of(x).norm_lif(x, (weight, bias, mean, inverse_deviation), spikes, time_steps, p)
     return spikes
 
 
 @norm_lif.register_fake
-def _(x, weight, bias, mean, inverse_deviation, of_batch, time_steps, repeated, *parameters):
+def _(x, weight, bias, mean, inverse_deviation, of_batch, time_steps, repeated, parameters):
     return _empty_spikes(image_format(x), time_steps, repeated)
 
 
@@ -154,27 +144,15 @@ def norm_lif_backward(
     inverse_deviation: Tensor,
     of_batch: bool,
     time_steps: int,
-    tau: float,
-    v_threshold: float,
-    v_reset: float,
-    decay_input: bool,
-    alpha: float,
+    parameters: list[float],
 ) -> tuple[Tensor, Tensor, Tensor]:
     """Gradients of x, weight and bias; the equations are in :mod:`iemf_snn.kernels.cpu_loops`."""
     x = image_format(x)
     format_of_spikes = torch.contiguous_format if x.is_contiguous() else torch.channels_last
     grad = grad.to(x.dtype).contiguous(memory_format=format_of_spikes)
-    scale = weight * inverse_deviation
-    shift = bias - mean * scale
-    p = LIFParameters(tau, v_threshold, v_reset, decay_input, alpha)
-    device = _of(x)
-    sums = device.norm_lif_sums(grad, x, scale, shift, mean, time_steps, p)
-    slope, offset = torch.zeros_like(scale), torch.zeros_like(scale)
-    if of_batch:
-        of_mean = -scale / (x.numel() // x.shape[1])
-        slope, offset = of_mean * inverse_deviation.square() * sums[1], of_mean * sums[0]
-    grad_x = device.norm_lif_backward(grad, x, scale, shift, mean, slope, offset, time_steps, p)
-    return grad_x, inverse_deviation * sums[1], sums[0].clone()
+    p = _constants(parameters)
+    norm = (weight, bias, mean, inverse_deviation)
+    return _of(x).norm_lif_backward(grad, x, norm, of_batch, time_steps, p)
 
 
 @norm_lif_backward.register_fake
@@ -183,14 +161,13 @@ def _(grad, x, weight, bias, *rest):
 
 
 def _save_norm_lif(ctx, inputs, output):
-    *tensors, ctx.of_batch, ctx.time_steps, _, p0, p1, p2, p3, p4 = inputs
-    ctx.parameters = (p0, p1, p2, p3, p4)
+    *tensors, ctx.of_batch, ctx.time_steps, _, ctx.parameters = inputs
     ctx.save_for_backward(*tensors)
 
 
 def _differentiate_norm_lif(ctx, grad):
-    gradients = norm_lif_backward(grad, *ctx.saved_tensors, ctx.of_batch, ctx.time_steps, *ctx.parameters)
-    return *gradients, *(None for _ in range(10))
+    gradients = norm_lif_backward(grad, *ctx.saved_tensors, ctx.of_batch, ctx.time_steps, ctx.parameters)
+    return *gradients, None, None, None, None, None, None
 
 
 norm_lif.register_autograd(_differentiate_norm_lif, setup_context=_save_norm_lif)

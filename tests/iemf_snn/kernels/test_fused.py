@@ -55,7 +55,7 @@ def test_lif_is_the_reference_on_any_input(implementation, data, steps, size, p,
     grad_v = torch.randn(size) if data.draw(st.booleans(), "gradient of u[T]") else None
 
     xs, vs = (leaf(x), leaf(x)), (leaf(v), leaf(v))
-    results = operators.lif(xs[0], vs[0], True, *p), torch_reference.run(xs[1], vs[1], p)
+    results = operators.lif(xs[0], vs[0], True, list(p)), torch_reference.run(xs[1], vs[1], p)
     for spikes, last in results:
         outputs = [(spikes, grad)] + ([(last, grad_v)] if grad_v is not None else [])
         torch.autograd.backward(*zip(*outputs, strict=True))
@@ -68,7 +68,7 @@ def test_lif_is_the_reference_on_any_input(implementation, data, steps, size, p,
 
 def test_a_potential_exactly_at_threshold_fires(implementation):
     x = torch.tensor([[0.25, 0.5, 0.49999997, 0.0], [0.375, 0.0, 0.2, 0.5]])
-    spikes, v = operators.lif(x.repeat(1, 5), None, True, *LIFParameters())
+    spikes, v = operators.lif(x.repeat(1, 5), None, True, list(LIFParameters()))
     assert spikes[:, :4].tolist() == [[0, 1, 0, 0], [1, 0, 0, 1]]
     assert v[:4].tolist() == [0, 0, pytest.approx(0.45), 0]
 
@@ -84,7 +84,7 @@ def test_lif_takes_any_memory_format(implementation, layout):
     }[layout]()
     v, grad = torch.randn_like(x[0]), torch.randn(x.shape)
     xs = x.detach().requires_grad_(), x.detach().requires_grad_()
-    results = operators.lif(xs[0], v, True, *LIFParameters()), torch_reference.run(xs[1], v, LIFParameters())
+    results = operators.lif(xs[0], v, True, list(LIFParameters())), torch_reference.run(xs[1], v, LIFParameters())
     for spikes, _ in results:
         spikes.backward(grad)
     assert torch.equal(results[0][0], results[1][0])
@@ -99,7 +99,7 @@ def test_potentials_that_nobody_keeps_change_nothing_else(implementation):
     results = []
     for keep in (True, False):
         leaf_x = leaf(x)
-        spikes, v = operators.lif(leaf_x, None, keep, *LIFParameters())
+        spikes, v = operators.lif(leaf_x, None, keep, list(LIFParameters()))
         spikes.backward(grad)
         assert v.numel() == (37 if keep else 0)
         results.append((spikes.detach(), leaf_x.grad))
@@ -107,7 +107,7 @@ def test_potentials_that_nobody_keeps_change_nothing_else(implementation):
 
 
 def test_nothing_in_nothing_out(implementation):
-    spikes, v = operators.lif(torch.empty(4, 0, requires_grad=True), None, True, *LIFParameters())
+    spikes, v = operators.lif(torch.empty(4, 0, requires_grad=True), None, True, list(LIFParameters()))
     spikes.sum().backward()
     assert (spikes.shape, v.shape) == ((4, 0), (0,))
 
@@ -136,7 +136,7 @@ def test_norm_lif_is_the_norm_and_then_the_reference(implementation, data, time_
     mean, inverse = mean.float(), (variance + 1e-5).rsqrt().float()
 
     ours = leaf(x), leaf(weight), leaf(bias)
-    spikes = operators.norm_lif(*ours, mean, inverse, of_batch, time_steps, repeated, *p)
+    spikes = operators.norm_lif(*ours, mean, inverse, of_batch, time_steps, repeated, list(p))
     grad = torch.randn(spikes.shape).to(dtype)
     spikes.backward(grad)
 

@@ -15,7 +15,7 @@ from iemf_snn.functional import LIFParameters
 from iemf_snn.kernels import operators
 from tests.conftest import ROOT
 
-P = tuple(LIFParameters())
+P = list(LIFParameters())
 
 
 def norm_inputs(memory_format=torch.contiguous_format):
@@ -33,13 +33,13 @@ def norm_inputs(memory_format=torch.contiguous_format):
 @pytest.mark.parametrize("keep", [True, False])
 def test_lif_is_a_proper_operator(arguments, keep):
     """Schema, fake tensors, autograd registration and compilation, by PyTorch's own checks."""
-    torch.library.opcheck(operators.lif, (*arguments(), keep, *P))
+    torch.library.opcheck(operators.lif, (*arguments(), keep, P))
 
 
 @pytest.mark.parametrize("memory_format", [torch.contiguous_format, torch.channels_last])
 @pytest.mark.parametrize("repeated", [False, True])
 def test_norm_lif_is_a_proper_operator(memory_format, repeated):
-    torch.library.opcheck(operators.norm_lif, (*norm_inputs(memory_format), True, 4, repeated, *P))
+    torch.library.opcheck(operators.norm_lif, (*norm_inputs(memory_format), True, 4, repeated, P))
     torch.library.opcheck(operators.channel_moments, (norm_inputs(memory_format)[0].detach(),))
 
 
@@ -59,10 +59,10 @@ def operators_in_graph(function, *inputs):
 
 def test_compile_sees_one_operator_each_way():
     x = torch.randn(4, 6, requires_grad=True)
-    called = operators_in_graph(lambda x: operators.lif(x * 1, None, True, *P)[0] * 2, x)
+    called = operators_in_graph(lambda x: operators.lif(x * 1, None, True, P)[0] * 2, x)
     assert [name for name in called if name.startswith("iemf")] == ["iemf.lif.default", "iemf.lif_backward.default"]
     compiled, x.grad = x.grad, None
-    (operators.lif(x, None, True, *P)[0] * 2).sum().backward()
+    (operators.lif(x, None, True, P)[0] * 2).sum().backward()
     torch.testing.assert_close(compiled, x.grad)
 
 
@@ -180,7 +180,7 @@ def test_the_same_bits_with_any_number_of_threads():
             torch.set_num_threads(threads)
             leaf = x.clone().requires_grad_()
             moments = operators.channel_moments(x)
-            spikes = operators.norm_lif(leaf, *inputs[1:], True, 4, False, *P)
+            spikes = operators.norm_lif(leaf, *inputs[1:], True, 4, False, P)
             results.append((*moments, *torch.autograd.grad(spikes, (leaf, *inputs[1:3]), x)))
     finally:
         torch.set_num_threads(before)
