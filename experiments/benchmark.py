@@ -7,12 +7,14 @@ Every contestant has a process of its own (experiments.contestants), and they ta
 machine does hits all alike. Medians, and ratios of medians; memory is the most that a repetition's tensors hold.
 """
 
+import contextlib
 import importlib.util
 import json
 import os
 import statistics
 import subprocess
 import sys
+import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Literal
@@ -24,6 +26,7 @@ from tqdm import tqdm
 from experiments import cli
 from iemf.errors import UserError
 from iemf.training.record import whole_file, write_json
+from iemf_snn import kernels
 
 PASSES = 5 / 2  # copies that the bound is worth: read x, write s; read g, read x, write g_x
 MIB = 2**20
@@ -47,7 +50,7 @@ class BenchmarkConfig:
     shape: tuple[int, int, int, int, int] = (4, 32, 64, 28, 28)
     """lif: [T, B, C, H, W]."""
     dtype: Literal["float32", "bfloat16", "float16"] = "float32"
-    """lif: of the input; contestants that do not know it are left out."""
+    """lif: of the input; a fused backend that does not know it is left out."""
     width: int = 64
     """step: channels of the first stage."""
     batch_size: int = 8
@@ -70,7 +73,9 @@ def contestants(config: BenchmarkConfig) -> list[str]:
         half = ["ann bf16", f"{fused} bf16"] if config.bf16 else []
         return ["spikingjelly", *old, "torch", fused, "ann", *half]
     others = [name for name in ("snntorch", "norse") if importlib.util.find_spec(name)]
-    return ["spikingjelly", *old, *others, "torch", fused, "copy"]
+    backend = kernels.BACKENDS[fused]
+    ours = [] if backend.unavailable(torch.device(config.device), getattr(torch, config.dtype)) else [fused]
+    return ["spikingjelly", *old, *others, "torch", *ours, "copy"]
 
 
 class Contestant:
@@ -98,25 +103,30 @@ class Contestant:
             path = [str(config.old_spikingjelly.resolve()), environment.get("PYTHONPATH", "")]
             environment["PYTHONPATH"] = os.pathsep.join(filter(None, path))
         command = [sys.executable, "-m", "experiments.contestants", json.dumps(job)]
-        pipe = subprocess.PIPE
-        self.process = subprocess.Popen(command, stdin=pipe, stdout=pipe, stderr=pipe, text=True, env=environment)
+        self.complaints = tempfile.TemporaryFile("w+")  # noqa: SIM115  closed in close()
+        streams = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": self.complaints}
+        self.process = subprocess.Popen(command, **streams, text=True, env=environment)
         self.about = self._answer()
 
     def turn(self) -> dict[str, list[float]]:
         """One turn: the seconds of each repetition and what the contestant adds."""
-        self.process.stdin.write("\n")
-        self.process.stdin.flush()
+        with contextlib.suppress(BrokenPipeError):  # it died; _answer says of what
+            self.process.stdin.write("\n")
+            self.process.stdin.flush()
         return self._answer()
 
     def close(self) -> None:
         self.process.kill()
-        self.process.communicate()
+        self.process.wait()
+        self.complaints.close()
 
     def _answer(self) -> dict:
         for line in self.process.stdout:
             if line.startswith("{"):
                 return json.loads(line)
-        trouble = self.process.stderr.read().strip().splitlines() or ["it gave no reason"]
+        self.process.wait()
+        self.complaints.seek(0)
+        trouble = self.complaints.read().strip().splitlines() or ["it gave no reason"]
         raise UserError(f"contestant {self.name!r} failed: {trouble[-1]}")
 
 

@@ -99,8 +99,7 @@ def step(name: str, job: dict, device: torch.device):
     def encoder(channels: int) -> nn.Module:
         if name.startswith("ann"):
             return iemf_ann.resnet18(channels, width)
-        backend = {"spikingjelly": "spikingjelly", "torch": "torch"}.get(name.split()[0], "auto")
-        return iemf_snn.resnet18(channels, width, job["time_steps"], backend=backend)
+        return iemf_snn.resnet18(channels, width, job["time_steps"], backend=name.split()[0])
 
     fusion = ConcatFusion(8 * width, classes)
     network = AudioVisualNetwork(encoder(1), encoder(3), fusion, 8 * width, classes, True).to(device)
@@ -114,8 +113,10 @@ def step(name: str, job: dict, device: torch.device):
             logits = network(sound, image).logits
             loss = sum(nn.functional.cross_entropy(output, labels) for output in logits)
         loss.backward()
+        wait(device)
         began = time.perf_counter()
         effect.modulate([logits.audio, logits.visual], logits.fused, labels)
+        wait(device)
         seconds = time.perf_counter() - began
         optimizer.step()
         optimizer.zero_grad()
@@ -170,13 +171,17 @@ def main(job: dict) -> None:
 
 def timed(run: Callable[[], object], device: torch.device) -> dict[str, float]:
     """One repetition: its seconds, and what it says of itself."""
-    if device.type == "cuda":
-        torch.cuda.synchronize(device)
+    wait(device)
     began = time.perf_counter()
     more = run()
+    wait(device)
+    return {"seconds": time.perf_counter() - began, **(more if isinstance(more, dict) else {})}
+
+
+def wait(device: torch.device) -> None:
+    """Until the device has done what it was told."""
     if device.type == "cuda":
         torch.cuda.synchronize(device)
-    return {"seconds": time.perf_counter() - began, **(more if isinstance(more, dict) else {})}
 
 
 def answer(content: dict) -> None:

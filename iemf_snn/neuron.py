@@ -100,7 +100,8 @@ class LIFNode(neuron.LIFNode):
             x = norm(x) if time_steps is not None else norm(x.flatten(0, 1)).unflatten(0, x.shape[:2])
         if time_steps is not None:
             x = x.expand(time_steps, *x.shape)
-        v = self.v if torch.is_tensor(self.v) and self.v.shape == x.shape[1:] else None
+        fits = torch.is_tensor(self.v) and self.v.shape == x.shape[1:]
+        v = self.v if fits and not self.stateless else None
         if self.store_v_seq:
             self.v_seq = self._potentials(x, v)
         if backend in kernels.FUSED:

@@ -72,6 +72,12 @@ def test_the_table_is_the_measured_one():
     assert note
 
 
+@pytest.mark.parametrize("what", ["lif", "step"])
+def test_the_benchmarks_are_the_measured_ones(what):
+    measured = (RESULTS.parent / "benchmark" / f"{what}.md").read_text(encoding="utf-8").strip()
+    assert measured in README
+
+
 def test_the_quickstart_as_a_newcomer_types_it(tmp_path):
     """The script itself, all 16 runs, cut to two short epochs; then again, to see that it repeats nothing."""
     script = next(block for block in blocks("bash") if "quickstart" in block).split("&& ")[1].split()

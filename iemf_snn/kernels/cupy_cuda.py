@@ -30,10 +30,14 @@ def unavailable(device: torch.device, dtype: torch.dtype) -> str | None:
         return "it runs on CUDA"
     if dtype not in SCALARS:
         return f"it computes float32, float16 and bfloat16, not {dtype}"
+    return _constant_cupy_trouble()
+
+
+@torch.compiler.assume_constant_result  # torch.compile need not look inside
+def _constant_cupy_trouble() -> str | None:
     return _cupy_trouble()
 
 
-@torch.compiler.assume_constant_result  # so that torch.compile does not look inside
 @functools.cache
 def _cupy_trouble() -> str | None:
     if importlib.util.find_spec("cupy") is None:
@@ -68,7 +72,12 @@ def lif_backward(
 
 def channel_moments(x: Tensor) -> tuple[Tensor, Tensor]:
     mean, inverse_deviation = torch.batch_norm_stats(x, 0.0)
-    return mean, inverse_deviation.square().reciprocal()
+    return mean, variance_of(inverse_deviation)
+
+
+def variance_of(inverse_deviation: Tensor) -> Tensor:
+    """batch_norm_stats with ε = 0 gives 0, not infinity, for a constant channel."""
+    return torch.where(inverse_deviation == 0, 0.0, inverse_deviation.square().reciprocal())
 
 
 def norm_lif(x: Tensor, norm: tuple[Tensor, ...], spikes: Tensor, time_steps: int, p: LIFParameters) -> None:
@@ -84,7 +93,7 @@ def norm_lif_backward(
     scale, shift = affine(*norm)
     width = vector_width([x, grad], layout.run, time_steps)
     grid, block = sums_shape(layout.n, layout.channels, layout.inner, width)
-    partial = torch.empty(grid[1], 2, layout.channels, device=x.device)
+    partial = torch.empty(grid[1], 2, layout.channels, device=x.device, dtype=torch.float32)
     arguments = (grad, x, layout.x_step, scale, shift, mean, partial, *layout.arguments)
     _launch("norm_lif_sums", grid, block, x, time_steps, width, arguments, p)
     sums = partial.sum(0)
@@ -150,6 +159,9 @@ def _launch(name, grid, block, like: Tensor, time_steps: int, width: int, argume
         return
     if like.numel() // time_steps >= 2**31:
         raise RuntimeError(f"{name}: {tuple(like.shape)} is too large for one call; use smaller batches")
+    strangers = {a.device for a in arguments if isinstance(a, Tensor)} - {like.device}
+    if strangers:
+        raise RuntimeError(f"{name}: expected all tensors on {like.device}, got one on {strangers.pop()}")
     values = [a.data_ptr() if isinstance(a, Tensor) else 0 if a is None else a for a in arguments]
     expression = f"{name}<{SCALARS[like.dtype]}, {time_steps}, {width}>"
     _run(expression, grid, block, [*values, *constants(p)], like.device)
@@ -166,7 +178,7 @@ def _run(expression: str, grid: tuple, block: tuple, arguments: list, device: to
 
 @functools.cache
 def _kernel(expression: str, device: int):
-    """The compiled kernel; CuPy keeps it on disk for the next process. ``device`` is the current one."""
+    """The compiled kernel, which takes NVRTC a moment once a process. ``device`` is the current one."""
     import cupy
 
     module = cupy.RawModule(code=SOURCE.read_text(encoding="utf-8"), options=OPTIONS, name_expressions=[expression])

@@ -1,6 +1,7 @@
 """Backend "numba": the fused operations on the CPU, compiled by Numba when first used (no compiler is needed).
 
-As many threads as torch has (``torch.set_num_threads``), and the same bits with any number of them.
+As many threads as torch has (``torch.set_num_threads``), and the same bits with any number of them. As with torch's own
+threads, a process that was forked after the first call cannot call again: start processes by "spawn".
 """
 
 import functools
@@ -17,7 +18,6 @@ from iemf_snn.kernels.memory import flat, inner_size, like_step
 DTYPES = (torch.float32, torch.bfloat16)
 EMPTY = np.empty(0, np.float32)  # stands for no tensor
 ONE, ZERO = np.ones(1, np.float32), np.zeros(1, np.float32)
-INSTALLED = importlib.util.find_spec("numba") is not None
 _one_at_a_time = threading.Lock()  # the last resort among Numba's thread pools takes one caller
 
 
@@ -27,7 +27,23 @@ def unavailable(device: torch.device, dtype: torch.dtype) -> str | None:
         return "it runs on the CPU"
     if dtype not in DTYPES:
         return f"it computes float32 and bfloat16, not {dtype}"
-    return None if INSTALLED else "Numba is not installed: pip install numba"
+    return _constant_trouble()
+
+
+@torch.compiler.assume_constant_result  # torch.compile need not look inside
+def _constant_trouble() -> str | None:
+    return _trouble()
+
+
+@functools.cache
+def _trouble() -> str | None:
+    if importlib.util.find_spec("numba") is None:
+        return "Numba is not installed: pip install numba"
+    try:
+        importlib.import_module("iemf_snn.kernels.cpu_loops")
+    except Exception as error:  # a NumPy that it does not know, no folder for what it compiles, ...
+        return f"Numba is installed but does not work: {error}"
+    return None
 
 
 def lif(x: Tensor, v: Tensor | None, keep: bool, p: LIFParameters) -> tuple[Tensor, Tensor]:

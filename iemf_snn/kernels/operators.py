@@ -119,7 +119,8 @@ def norm_lif(
     x = image_format(x)
     spikes = _empty_spikes(x, time_steps, repeated)
     p = _constants(parameters)
-    _of(x).norm_lif(x, (weight, bias, mean, inverse_deviation), spikes, time_steps, p)
+    if x.numel() > 0:
+        _of(x).norm_lif(x, (weight, bias, mean, inverse_deviation), spikes, time_steps, p)
     return spikes
 
 
@@ -152,6 +153,8 @@ def norm_lif_backward(
     grad = grad.to(x.dtype).contiguous(memory_format=format_of_spikes)
     p = _constants(parameters)
     norm = (weight, bias, mean, inverse_deviation)
+    if x.numel() == 0:
+        return torch.empty_like(x), torch.zeros_like(weight), torch.zeros_like(bias)
     return _of(x).norm_lif_backward(grad, x, norm, of_batch, time_steps, p)
 
 

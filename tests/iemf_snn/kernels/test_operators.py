@@ -12,7 +12,8 @@ from torch._functorch.aot_autograd import make_boxed_func
 
 from iemf_snn import LIFNode, resnet18
 from iemf_snn.functional import LIFParameters
-from iemf_snn.kernels import operators
+from iemf_snn.kernels import cupy_cuda, operators
+from iemf_snn.norm import fuses
 from tests.conftest import ROOT
 
 P = list(LIFParameters())
@@ -153,6 +154,68 @@ def test_what_cannot_be_fused_is_computed_apart(request, norm, stateless):
     assert torch.equal(LIFNode(stateless=stateless)(x, norm), expected)
     assert len(seen) == (request.node.callspec.id == "hook")
     assert Counted.calls == calls + (type(norm) is Counted)
+
+
+def test_a_stateful_neuron_goes_on_where_it_stopped():
+    """With a norm too: fused operations start at rest, so they must not be used."""
+    x, norm = torch.randn(4, 2, 4, 3, 3), nn.BatchNorm2d(4).eval()
+    parts, whole = LIFNode(), LIFNode()
+    assert torch.equal(torch.cat([parts(x[:2], norm), parts(x[2:], norm)]), whole(x, norm))
+    assert torch.equal(parts.v, whole.v)
+    stateless = LIFNode(stateless=True)
+    stateless.v = torch.full((2, 4, 3, 3), 0.4)
+    assert torch.equal(stateless(x), LIFNode()(x))
+
+
+def test_norms_that_do_not_fuse():
+    assert fuses(nn.BatchNorm2d(4))
+    half_way = nn.BatchNorm2d(4)
+    half_way.running_var = half_way.running_var.double()
+    for norm in (nn.BatchNorm2d(4).double(), nn.SyncBatchNorm(4), nn.BatchNorm2d(4, affine=False), half_way):
+        assert not fuses(norm)
+    handle = torch.nn.modules.module.register_module_forward_hook(lambda module, inputs, output: None)
+    assert not fuses(nn.BatchNorm2d(4))
+    handle.remove()
+
+
+@pytest.mark.parametrize(("shape", "time_steps"), [((4, 2, 8, 3, 3), None), ((2, 1, 3, 3), 4), ((8, 4, 3, 3), None)])
+def test_input_that_does_not_fit_the_norm_is_refused(shape, time_steps):
+    with pytest.raises(ValueError, match="a norm of 4 channels expects"):
+        LIFNode(stateless=True)(torch.randn(shape), nn.BatchNorm2d(4).eval(), time_steps)
+
+
+def test_statistics_are_kept_as_the_norm_says():
+    norm, x = nn.BatchNorm2d(4), torch.randn(4, 2, 4, 3, 3)
+    norm.track_running_stats = False
+    LIFNode(stateless=True)(x, norm)
+    assert norm.running_mean.tolist() == [0] * 4
+    assert norm.num_batches_tracked == 0
+
+
+def test_training_between_forward_and_backward_in_evaluation():
+    norm, neuron, x = nn.BatchNorm2d(4).eval(), LIFNode(stateless=True), torch.randn(4, 2, 4, 3, 3)
+    first = neuron(x, norm).sum()
+    norm.train()
+    neuron(x, norm)
+    first.backward()
+    assert norm.weight.grad.isfinite().all()
+
+
+def test_an_empty_batch():
+    network = resnet18(1, 2).eval()
+    assert network(torch.randn(0, 1, 32, 32)).shape == (0, 16)
+
+
+def test_a_constant_channel_on_cuda_has_no_variance():
+    """What batch_norm_stats gives there, by the reading of its source, is an inverse deviation of 0."""
+    assert cupy_cuda.variance_of(torch.tensor([0.0, 0.5])).tolist() == [0, 4]
+
+
+def test_tensors_of_two_devices_are_refused():
+    x = torch.randn(8, 4, 3, 3)
+    tables = [torch.ones(4, device=device) for device in ("cpu", "meta")]
+    with pytest.raises(RuntimeError, match="expected all tensors on cpu, got one on meta"):
+        cupy_cuda._launch("norm_lif_forward", (1, 1), (256, 1), x, 4, 1, (x, *tables), LIFParameters())
 
 
 def test_a_monitored_neuron_shows_its_potentials():
