@@ -14,6 +14,7 @@ from iemf.balance import METHODS, InverseEffectiveness, Method, ReleasedInverseE
 from iemf.coefficient import GATES
 from iemf.data import av_digits, folder
 from iemf.data.base import AudioVisualData
+from iemf.data.noise import CLEAN, Noise
 from iemf.fusion import FUSIONS
 from iemf.network import AudioVisualNetwork
 
@@ -22,8 +23,10 @@ PRECISIONS = {"fp32": "no", "bf16": "bf16", "fp16": "fp16"}
 
 def build_data(config: RunConfig) -> AudioVisualData:
     """The data set of a resolved config."""
+    noise = Noise(config.snr_audio or CLEAN, config.snr_visual or CLEAN)
+    test_noise = Noise(config.test_snr_audio or noise.audio, config.test_snr_visual or noise.visual)
     if config.dataset == "av-digits":
-        return av_digits.load(config.seed, config.snr)
+        return av_digits.load(config.seed, noise, test_noise)
     return folder.load(config.data_root, config.seed, config.image_size, config.frames, config.seconds)
 
 

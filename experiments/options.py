@@ -8,10 +8,12 @@ from typing import Literal
 
 import torch
 
+from iemf.data.av_digits import NOISE as DIGITS_NOISE
 from iemf.errors import UserError
 from iemf_snn import kernels
 
 Network = Literal["ann", "snn"]
+DatasetName = Literal["av-digits", "crema-d", "kinetics-sounds", "urbansound8k-av", "folder"]
 MethodName = Literal["concat", "mslr", "ogm-ge", "lfm"]
 Variant = Literal["vanilla", "joint", "iemf"]
 
@@ -20,12 +22,18 @@ PAPER = {"optimizer": "sgd", "lr": 5e-3, "momentum": 0.0, "weight_decay": 1e-4, 
          "batch_size": 32, "epochs": 100, "width": 64}  # fmt: skip
 RELEASED = PAPER | {"momentum": 0.9, "lr_drop": 70}
 RECIPES = {"paper": PAPER, "released": RELEASED}
-# AV-Digits is ours and small: narrower, shorter and faster in either recipe, so that a grid fits an hour on two cores.
+FILES = {"image_size": 224, "frames": 1, "seconds": 3.0}
 DATASETS = {
-    "av-digits": {"width": 16, "epochs": 8, "lr": 2e-2, "momentum": 0.9},
-    "folder": {},
-}
-DIGITS_SNR = (-15.0, 0.0)  # dB
+    # Ours and small: narrower, shorter and faster in either recipe, so that a grid fits an hour on two cores.
+    "av-digits": {"width": 16, "epochs": 8, "lr": 2e-2, "momentum": 0.9, "snr_audio": DIGITS_NOISE.audio,
+                  "snr_visual": DIGITS_NOISE.visual, "workers": 0},
+    "crema-d": FILES,
+    "kinetics-sounds": FILES | {"frames": 3},
+    "urbansound8k-av": FILES | {"image_size": 128, "spectrogram_size": 128, "seconds": 4.0},
+    "folder": FILES,
+}  # fmt: skip
+RELEASED_MODULATE_FROM = {"crema-d": 60}  # the released scripts' epoch window; the other data sets have none
+SNRS = ("snr_audio", "snr_visual", "test_snr_audio", "test_snr_visual")
 SHORTEST_SOUND = 0.05  # seconds; a spectrogram needs more than one window of 23 ms
 DIGITS_DROP = 0.75  # of the epochs, after which the learning rate falls to a tenth
 ADAPTIVE = ("adam", "adamw")
@@ -36,10 +44,10 @@ ADAPTIVE_LR = 1e-3
 class TrainingConfig:
     """What every run of a comparison shares. None stands for the default of the recipe and the data set."""
 
-    dataset: Literal["av-digits", "folder"] = "av-digits"
-    """av-digits is embedded (extra "digits"); folder reads train|val|test/<class>/ under --data-root."""
+    dataset: DatasetName = "av-digits"
+    """av-digits is embedded (extra "digits"); folder is a tree of your own; the others are prepared first."""
     data_root: Path | None = None
-    """folder: the tree to read."""
+    """all but av-digits: what experiments.prepare made; folder: that, or the tree itself."""
     recipe: Literal["paper", "released"] = "paper"
     """released does as the code released with the paper does, where it departs from the paper."""
     epochs: int | None = None
@@ -68,17 +76,25 @@ class TrainingConfig:
     """snn: T; 4 by default."""
     lif_backend: Literal["numba", "cupy", "torch", "spikingjelly", "auto"] | None = None
     """snn: what computes the neuron; auto by default: numba (CPU) or cupy (CUDA), torch where neither can."""
-    snr: tuple[float, float] | None = None
-    """av-digits: range of both signal-to-noise ratios in dB; -15 0 by default."""
+    snr_audio: tuple[float, ...] | None = None
+    """Noise in the sound: a signal-to-noise ratio in dB, or LOW HIGH to draw from; none by default, av-digits -15 0."""
+    snr_visual: tuple[float, ...] | None = None
+    """Noise in the images, likewise."""
+    test_snr_audio: tuple[float, ...] | None = None
+    """Noise in the sound of the test split, if it is to differ from --snr-audio; inf: none."""
+    test_snr_visual: tuple[float, ...] | None = None
+    """Noise in the images of the test split, likewise."""
     image_size: int | None = None
-    """folder: side of the images in pixels; 224 by default."""
+    """all but av-digits: side of the images in pixels; 224 by default, urbansound8k-av 128."""
+    spectrogram_size: int | None = None
+    """all but av-digits: resize spectrograms to this side; by default as they come, urbansound8k-av 128."""
     frames: int | None = None
-    """folder: frames of a clip; 1 by default."""
+    """all but av-digits: frames of a clip; 1 by default, kinetics-sounds 3."""
     seconds: float | None = None
-    """folder: length of the sound in seconds; 3 by default."""
+    """all but av-digits: length of the sound; 3 by default, urbansound8k-av 4."""
     precision: Literal["fp32", "bf16", "fp16"] = "fp32"
     workers: int | None = None
-    """folder: processes that read files; by default one less than there are cores."""
+    """all but av-digits: processes that read files; by default one less than there are cores."""
 
 
 @dataclass(frozen=True)
@@ -114,15 +130,15 @@ class RunConfig(TrainingConfig):
         if unknown := sorted(stored.keys() - known):
             raise UserError(f"the stored config has unknown field(s) {unknown}; it was made by another version")
         paths = {name: Path(stored[name]) for name in ("out", "data_root") if stored.get(name) is not None}
-        snr = {"snr": tuple(stored["snr"])} if stored.get("snr") is not None else {}
-        return cls(**(stored | paths | snr))
+        snrs = {name: tuple(map(float, stored[name])) for name in SNRS if stored.get(name) is not None}
+        return cls(**(stored | paths | snrs))
 
 
 def plain(value: object) -> object:
-    """A config value as JSON holds it."""
-    if isinstance(value, Path):
-        return str(value)
-    return list(value) if isinstance(value, tuple) else value
+    """A config value as JSON holds it; an infinite number becomes the text "inf"."""
+    if isinstance(value, tuple):
+        return [plain(item) for item in value]
+    return str(value) if isinstance(value, Path) or value == math.inf else value
 
 
 def resolve(config: RunConfig) -> RunConfig:
@@ -140,38 +156,45 @@ def resolve(config: RunConfig) -> RunConfig:
         defaults["lr_drop"] = round(DIGITS_DROP * (config.epochs or defaults["epochs"]))
     if config.iemf:
         scale = "step" if optimizer in ADAPTIVE and config.recipe == "paper" else "gradient"
-        defaults |= {"gamma": 1.0, "gate": "tanh", "scale": scale, "modulate_from": 0}
+        window = RELEASED_MODULATE_FROM.get(config.dataset, 0) if config.recipe == "released" else 0
+        defaults |= {"gamma": 1.0, "gate": "tanh", "scale": scale, "modulate_from": window}
     if config.network == "snn":
         defaults |= {"time_steps": 4, "lif_backend": "auto"}
-    if config.dataset == "av-digits":
-        defaults |= {"snr": DIGITS_SNR, "workers": 0}
-    else:
-        defaults |= {"image_size": 224, "frames": 1, "seconds": 3.0, "workers": max(0, (os.cpu_count() or 1) - 1)}
+    defaults.setdefault("workers", max(0, (os.cpu_count() or 1) - 1))
     missing = {name: value for name, value in defaults.items() if getattr(config, name) is None}
     if config.data_root is not None:
         missing["data_root"] = config.data_root.expanduser().absolute()
     config = replace(config, **missing)
+    ratios = {name: getattr(config, name) for name in SNRS}
+    config = replace(config, **{name: snr * 2 for name, snr in ratios.items() if snr is not None and len(snr) == 1})
     check_ranges(config)
     return config
 
 
 def refuse_unread(config: RunConfig) -> None:
     """Raise UserError for an option that the other options leave without effect."""
+    embedded = config.dataset == "av-digits"
     groups = [
         (config.network == "snn", "--network snn", ["time_steps", "lif_backend"]),
         (config.iemf, "--iemf", ["gamma", "gate", "scale", "modulate_from"]),
-        (config.dataset == "av-digits", "--dataset av-digits", ["snr"]),
-        (config.dataset == "folder", "--dataset folder", ["data_root", "image_size", "frames", "seconds"]),
+        (
+            not embedded,
+            "data sets other than av-digits",
+            ["data_root", "image_size", "spectrogram_size", "frames", "seconds"],
+        ),
         (config.optimizer in (None, "sgd"), "--optimizer sgd", ["momentum"]),
     ]
     for applies, needed, names in groups:
         for name in names:
             if not applies and getattr(config, name) is not None:
                 raise UserError(f"--{name.replace('_', '-')} {plain(getattr(config, name))} is read with {needed} only")
-    if config.dataset == "av-digits" and config.workers:
-        raise UserError(f"--workers {config.workers} is read with --dataset folder only: av-digits is in memory")
+    if embedded and config.workers:
+        raise UserError(f"--workers {config.workers} is of no use to av-digits, which is in memory; leave it out")
     if config.dataset == "folder" and config.data_root is None:
         raise UserError("--dataset folder needs --data-root, a folder that holds train/<class>/ and test/<class>/")
+    if not embedded and config.data_root is None:
+        raise UserError(f"--dataset {config.dataset} needs --data-root, the folder that "
+                        f"python -m experiments.prepare {config.dataset} made")  # fmt: skip
     if config.recipe == "released" and (config.gamma not in (None, 1.0) or config.scale == "step"):
         raise UserError("--recipe released ignores γ and scales the gradient, as the released code does; "
                         "leave out --gamma and --scale or use --recipe paper")  # fmt: skip
@@ -182,15 +205,19 @@ def check_ranges(config: RunConfig) -> None:
     if config.batch_size == 1:
         raise UserError("--batch-size 1: a batch of one has no batch statistics; use 2 or more")
     at_least = {"epochs": 1, "batch_size": 2, "width": 1, "time_steps": 1, "workers": 0, "frames": 1, "image_size": 32,
-                "weight_decay": 0, "momentum": 0, "modulate_from": 0, "seed": 0}  # fmt: skip
+                "spectrogram_size": 32, "weight_decay": 0, "momentum": 0, "modulate_from": 0, "seed": 0}  # fmt: skip
     for name, least in at_least.items():
         value = getattr(config, name)
         if value is not None and not value >= least:
             raise UserError(f"--{name.replace('_', '-')} {value} must be {least} or more")
     if config.seed >= 2**32:
         raise UserError(f"--seed {config.seed} must be below 2^32")
-    if config.snr is not None and not all(math.isfinite(ratio) for ratio in config.snr):
-        raise UserError(f"--snr {config.snr[0]} {config.snr[1]} must be finite numbers of dB")
+    for name in SNRS:
+        if (snr := getattr(config, name)) is not None:
+            check_snr(f"--{name.replace('_', '-')} {' '.join(f'{ratio:g}' for ratio in snr)}", snr)
+    if config.iemf and config.modulate_from >= config.epochs:
+        raise UserError(f"--modulate-from {config.modulate_from} leaves ξ without an epoch: there are {config.epochs}; "
+                        f"raise --epochs or lower --modulate-from")  # fmt: skip
     if config.seconds is not None and not config.seconds >= SHORTEST_SOUND:
         raise UserError(f"--seconds {config.seconds} must be {SHORTEST_SOUND} or more")
     for name in ("lr", "gamma", "clip_norm", "seconds"):
@@ -208,3 +235,12 @@ def check_ranges(config: RunConfig) -> None:
             raise UserError(f"--lif-backend {config.lif_backend}: {error}; --lif-backend auto takes what can") from None
     if config.precision == "fp16" and not torch.cuda.is_available():
         raise UserError("--precision fp16 needs a CUDA device; use bf16 or fp32 on the CPU")
+
+
+def check_snr(option: str, snr: tuple[float, ...]) -> None:
+    """Raise UserError unless ``snr`` is (low, high), both finite and in this order, or both infinite (no noise)."""
+    clean = all(ratio == math.inf for ratio in snr)
+    if len(snr) != 2 or not (clean or all(map(math.isfinite, snr))):
+        raise UserError(f"{option} must be one or two finite numbers of dB, or inf for no noise")
+    if snr[0] > snr[1]:
+        raise UserError(f"{option} must run from low to high")

@@ -1,7 +1,19 @@
-"""Noise at a given signal-to-noise ratio: how AV-Digits makes the reliability of each modality fluctuate."""
+"""Noise at a given signal-to-noise ratio: how the reliability of each modality is made to fluctuate."""
+
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
+
+Range = tuple[float, float]
+CLEAN: Range = (float("inf"), float("inf"))
+
+
+class Noise(NamedTuple):
+    """(low, high) in dB of each modality; every sample draws its own ratio in between. CLEAN adds no noise."""
+
+    audio: Range = CLEAN
+    visual: Range = CLEAN
 
 
 def standardise(x: Tensor) -> Tensor:
@@ -29,5 +41,9 @@ def add_noise(x: Tensor, snr_db: Tensor, generator: torch.Generator) -> Tensor:
 
 
 def draw_snr(count: int, low: float, high: float, generator: torch.Generator) -> Tensor:
-    """[count] ratios in dB, uniform in [low, high)."""
-    return low + (high - low) * torch.rand(count, generator=generator)
+    """[count] ratios in dB, uniform in [low, high), or all ``low`` where the two are equal.
+
+    Either way as many random numbers are drawn, so noise drawn afterwards does not depend on the range.
+    """
+    position = torch.rand(count, generator=generator)
+    return torch.full_like(position, low) if low == high else low + (high - low) * position

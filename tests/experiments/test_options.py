@@ -20,6 +20,8 @@ configs = st.builds(
     optimizer=st.sampled_from([None, "sgd", "adam"]),
     lr=st.one_of(st.none(), st.floats(1e-6, 1)),
     seed=st.integers(0, 99),
+    snr_audio=st.sampled_from([None, (-3.0,), (-5.0, 2.0)]),
+    test_snr_visual=st.sampled_from([None, (0.0,), (float("inf"),)]),
 )
 
 
@@ -41,6 +43,25 @@ def test_paper_and_released_recipes():
     assert (released.momentum, released.lr_drop) == (0.9, 70)
 
 
+def test_the_papers_data_sets():
+    def of(dataset, **options):
+        return resolve(RunConfig(dataset=dataset, data_root=Path("x"), **options))
+
+    crema, kinetics, urban = of("crema-d"), of("kinetics-sounds"), of("urbansound8k-av")
+    shapes = [(c.frames, c.image_size, c.spectrogram_size, c.seconds) for c in (crema, kinetics, urban)]
+    assert shapes == [(1, 224, None, 3.0), (3, 224, None, 3.0), (1, 128, 128, 4.0)]
+    released = {"recipe": "released", "iemf": True}
+    windows = [of(d, **released).modulate_from for d in ("crema-d", "kinetics-sounds", "urbansound8k-av")]
+    assert windows == [60, 0, 0]
+    assert of("crema-d", iemf=True).modulate_from == 0
+
+
+def test_one_ratio_is_a_range_of_no_width():
+    assert resolve(RunConfig(snr_audio=(-4.0,))).snr_audio == (-4.0, -4.0)
+    assert resolve(RunConfig()).snr_audio == (-15.0, 0.0)
+    assert resolve(RunConfig(dataset="folder", data_root=Path("x"))).snr_audio is None
+
+
 def test_defaults_of_iemf_and_snn():
     assert resolve(RunConfig()).gamma is None
     config = resolve(RunConfig(iemf=True, network="snn"))
@@ -56,10 +77,13 @@ def test_defaults_of_iemf_and_snn():
         ({"gamma": 2.0}, "--gamma 2.0 is read with --iemf only"),
         ({"scale": "step", "joint": True}, "--scale step is read with --iemf only"),
         ({"time_steps": 4}, "--time-steps 4 is read with --network snn only"),
-        ({"frames": 3}, "--frames 3 is read with --dataset folder only"),
+        ({"frames": 3}, "--frames 3 is read with data sets other than av-digits only"),
         ({"workers": 2}, "--workers 2"),
         ({"dataset": "folder"}, "--dataset folder needs --data-root"),
-        ({"dataset": "folder", "data_root": Path("x"), "snr": (-5.0, 0.0)}, "--snr"),
+        ({"snr_audio": ()}, "--snr-audio"),
+        ({"snr_visual": (0.0, float("inf"))}, "--snr-visual 0 inf must be one or two finite"),
+        ({"test_snr_audio": (float("nan"),)}, "--test-snr-audio nan"),
+        ({"iemf": True, "epochs": 5, "modulate_from": 5}, "--modulate-from 5 leaves ξ without an epoch"),
         ({"optimizer": "adam", "momentum": 0.9}, "--momentum 0.9 is read with --optimizer sgd only"),
         ({"iemf": True, "recipe": "released", "gamma": 2.0}, "--recipe released ignores"),
         ({"batch_size": 1}, "batch of one"),

@@ -6,6 +6,7 @@ import torch
 
 from iemf.data import av_digits
 from iemf.data.base import training_loader
+from iemf.data.noise import CLEAN, Noise, standardise
 from iemf.errors import UserError
 
 
@@ -81,9 +82,17 @@ def test_a_missing_package_is_named(monkeypatch):
         av_digits.packaged_file("mlxtend", "no/such/file")
 
 
-def test_an_upside_down_range_is_refused():
-    with pytest.raises(UserError, match="low to high"):
-        av_digits.load(snr=(0.0, -15.0))
+def test_the_test_split_may_have_noise_of_its_own(data):
+    clean = av_digits.load(test_noise=Noise(audio=CLEAN, visual=(-5.0, -5.0)))
+    assert torch.equal(clean.val.noisy["audio"], data.val.noisy["audio"])
+    assert torch.equal(clean.test.noisy["audio"], standardise(clean.test.clean["audio"]))
+    assert clean.test.snr["visual"].unique().tolist() == [-5.0]
+    # Another range scales the same random numbers, so that curves over ratios are paired.
+    noise = [
+        (d.test.noisy["visual"] - d.test.clean["visual"])[3].flatten()
+        for d in (av_digits.load(test_noise=Noise(visual=(snr, snr))) for snr in (-30.0, -40.0))
+    ]
+    assert torch.corrcoef(torch.stack(noise))[0, 1] > 0.99
 
 
 def test_batches_come_in_the_order_of_the_seed_and_epoch(data):

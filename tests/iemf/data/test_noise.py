@@ -5,7 +5,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from iemf.data.noise import add_noise, draw_snr, standardise
+from iemf.data.noise import CLEAN, add_noise, draw_snr, standardise
 
 
 def generator(seed=0):
@@ -41,3 +41,10 @@ def test_drawn_ratios_lie_in_the_range(low, high):
     drawn = draw_snr(500, low, high, generator())
     assert low <= drawn.min()
     assert drawn.max() <= high
+
+
+def test_a_range_of_no_width_is_that_ratio_and_draws_as_many_numbers():
+    one, other = generator(), generator()
+    assert draw_snr(3, -2.0, -2.0, one).tolist() == [-2.0] * 3
+    assert draw_snr(3, *CLEAN, other).tolist() == [float("inf")] * 3
+    assert torch.equal(torch.rand(2, generator=one), torch.rand(2, generator=other))
