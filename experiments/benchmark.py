@@ -25,7 +25,7 @@ from tqdm import tqdm
 
 from experiments import cli
 from iemf.errors import UserError
-from iemf.training.record import whole_file, write_json
+from iemf.files import whole_file, write_json
 from iemf_snn import kernels
 
 PASSES = 5 / 2  # copies that the bound is worth: read x, write s; read g, read x, write g_x

@@ -12,8 +12,9 @@ import iemf_snn
 from experiments.options import RunConfig
 from iemf.balance import METHODS, InverseEffectiveness, Method, ReleasedInverseEffectiveness
 from iemf.coefficient import GATES
-from iemf.data import av_digits, folder
+from iemf.data import av_digits, folder, prepared
 from iemf.data.base import AudioVisualData
+from iemf.data.clips import View
 from iemf.data.noise import CLEAN, Noise
 from iemf.fusion import FUSIONS
 from iemf.network import AudioVisualNetwork
@@ -27,7 +28,12 @@ def build_data(config: RunConfig) -> AudioVisualData:
     test_noise = Noise(config.test_snr_audio or noise.audio, config.test_snr_visual or noise.visual)
     if config.dataset == "av-digits":
         return av_digits.load(config.seed, noise, test_noise)
-    return folder.load(config.data_root, config.seed, config.image_size, config.frames, config.seconds)
+    view = View(config.frames, config.image_size, config.seconds)
+    own = {"seed": config.seed, "view": view, "noise": noise, "test_noise": test_noise}
+    own |= {"spectrogram_size": config.spectrogram_size}
+    if config.dataset == "folder" and not prepared.is_prepared(config.data_root):
+        return folder.load(config.data_root, **own)
+    return prepared.load(config.data_root, config.dataset, **own)
 
 
 def encoder_factory(config: RunConfig):

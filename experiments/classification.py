@@ -15,8 +15,8 @@ from accelerate.utils import set_seed
 from experiments import build, cli
 from experiments.allocator import keep_freed_memory
 from experiments.options import RunConfig, resolve
+from iemf.files import write_json
 from iemf.training import RunFolder, Trainer, TrainingOptions
-from iemf.training.record import write_json
 from iemf_snn.firing_rate import FiringRates
 
 

@@ -25,7 +25,8 @@ def run(config_type: type[Config], main: Callable[[Config], None], program: str)
         sys.exit(fail(program, error))
     except KeyboardInterrupt:
         again = "with --resume" if program == "classification" else "again"
-        print(f"{program}: interrupted; finished epochs are kept, the same command {again} goes on", file=sys.stderr)
+        kept = "shards" if program == "prepare" else "epochs"
+        print(f"{program}: interrupted; finished {kept} are kept, the same command {again} goes on", file=sys.stderr)
         sys.exit(130)
 
 

@@ -16,9 +16,9 @@ from experiments.options import RunConfig
 from iemf.analysis import plots
 from iemf.data.base import evaluation_loader
 from iemf.errors import UserError
+from iemf.files import write_json
 from iemf.training import RunFolder, checkpoint
 from iemf.training.evaluate import evaluate
-from iemf.training.record import write_json
 from iemf_snn.energy import OperationCount, energy
 from iemf_snn.firing_rate import FiringRates
 

@@ -9,8 +9,8 @@ from pathlib import Path
 from experiments.options import RunConfig, resolve
 from iemf.analysis import plots
 from iemf.errors import UserError
+from iemf.files import write_atomically, write_json
 from iemf.training import RunFolder
-from iemf.training.record import write_atomically, write_json
 
 PAPER_TABLE = Path(__file__).with_name("paper") / "table_s2_s3_classification.csv"
 Cell = tuple[str, str, str]  # network, method, variant

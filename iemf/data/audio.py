@@ -1,52 +1,121 @@
 """Sound: reading files, bringing them to one rate and length, and the log-spectrogram the encoders see."""
 
+import struct
 from pathlib import Path
 
 import numpy as np
 import soundfile
 import torch
+import torch.nn.functional as F
 import torchaudio
 from torch import Tensor, nn
 
+from iemf.data import video
 from iemf.errors import UserError
 
 SAMPLE_RATE = 22050  # Hz
 SECONDS = 3.0
 N_FFT = 512
 HOP = 353  # 3 s at 22.05 kHz become 188 frames of 257 bins
+INT16 = 32767
+RESAMPLING_MARGIN = 0.1  # seconds: more than the resampling filter reaches
 EXTENSIONS = (".wav", ".flac", ".ogg", ".mp3")
 
 
-def read(path: Path, sample_rate: int = SAMPLE_RATE) -> Tensor:
-    """A sound file as mono float32 [n] at ``sample_rate``.
+def read(path: Path, sample_rate: int = SAMPLE_RATE, seconds: float | None = None) -> Tensor:
+    """The sound of a sound file or of a video as mono float32 [n] at ``sample_rate``.
+
+    Args:
+        path: the file.
+        sample_rate: Hz.
+        seconds: read no more than this from the beginning; None: all.
 
     Raises:
-        UserError: the file cannot be decoded or holds no samples.
+        UserError: the file cannot be decoded, is shorter than it declares, or holds no samples.
     """
-    try:
-        samples, rate = soundfile.read(path, dtype="float32", always_2d=True)
-    except (soundfile.LibsndfileError, OSError, RuntimeError) as error:
-        raise UserError(f"{path} cannot be read as sound ({error}); repair or remove it") from None
-    if len(samples) == 0:
-        raise UserError(f"{path} holds no sound; repair or remove it")
-    wave = torch.from_numpy(np.ascontiguousarray(samples.mean(1)))
+    margin = None if seconds is None else seconds + RESAMPLING_MARGIN
+    if path.suffix.lower() in video.EXTENSIONS:
+        samples, rate = video.sound(path, margin)
+    else:
+        samples, rate = _read_sound_file(path, margin)
+    wave = torch.from_numpy(np.ascontiguousarray(samples.mean(0)))
     if not torch.isfinite(wave).all():
         raise UserError(f"{path} holds samples that are not finite numbers; repair or remove it")
-    return torchaudio.functional.resample(wave, rate, sample_rate) if rate != sample_rate else wave
+    if rate != sample_rate:
+        wave = torchaudio.functional.resample(wave, rate, sample_rate)
+    return wave if seconds is None else wave[: round(seconds * sample_rate)]
+
+
+def check(path: Path) -> None:
+    """Read the header alone.
+
+    Raises:
+        UserError: the file is no sound, or holds none.
+    """
+    try:
+        frames = soundfile.info(path).frames
+    except (soundfile.LibsndfileError, OSError, RuntimeError) as error:
+        raise UserError(f"{path} cannot be read as sound ({error}); repair or remove it") from None
+    if frames == 0:
+        raise UserError(f"{path} holds no sound; repair or remove it")
+
+
+def _read_sound_file(path: Path, seconds: float | None) -> tuple[np.ndarray, int]:
+    """float32 [channels, n] and the rate."""
+    try:
+        with soundfile.SoundFile(path) as file:
+            rate = file.samplerate
+            count = -1 if seconds is None else round(seconds * rate)
+            samples = file.read(count, dtype="float32", always_2d=True).T
+        missing = _missing_bytes(path)
+    except (soundfile.LibsndfileError, OSError, RuntimeError) as error:
+        raise UserError(f"{path} cannot be read as sound ({error}); repair or remove it") from None
+    if missing > 0:
+        raise UserError(f"{path} is truncated: {missing} bytes are missing; repair or remove it")
+    if samples.shape[1] == 0:
+        raise UserError(f"{path} holds no sound; repair or remove it")
+    return samples, rate
+
+
+def _missing_bytes(path: Path) -> int:
+    """How much shorter a WAV file is than its header says; libsndfile reads what is there and says nothing."""
+    with path.open("rb") as file:
+        mark, declared = struct.unpack("<4sI", file.read(8).ljust(8, b"\0"))
+    if mark != b"RIFF" or declared in (0, 2**32 - 1):  # written to a pipe: the length was not known
+        return 0
+    return max(0, declared + 8 - path.stat().st_size - 1)  # the padding byte at the end is often left out
 
 
 def fit(wave: Tensor, length: int) -> Tensor:
-    """[n] to [length]: repeated end to end if too short, its beginning if too long; clamped to ±1."""
-    repeats = -(-length // len(wave))
-    return wave.repeat(repeats)[:length].clamp(-1, 1)
+    """[n] to [length]: repeated end to end if too short, its beginning if too long; floats clamped to ±1."""
+    fitted = wave.repeat(-(-length // len(wave)))[:length]
+    return fitted.clamp(-1, 1) if fitted.is_floating_point() else fitted
+
+
+def to_int16(wave: Tensor) -> Tensor:
+    """Samples clamped to ±1, as 16-bit integers."""
+    return (wave.clamp(-1, 1) * INT16).round().to(torch.int16)
+
+
+def to_float(wave: Tensor) -> Tensor:
+    """16-bit integers as float32 in ±1; floats as they are."""
+    return wave / INT16 if wave.dtype == torch.int16 else wave
 
 
 class LogSpectrogram(nn.Module):
-    """[B, n] waveforms to [B, 1, 257, n // 353 + 1]: log(|STFT| + 1e-7), Hann window of 512 samples, hop 353."""
+    """[B, n] waveforms to [B, 1, 257, n // 353 + 1]: log(|STFT| + 1e-7), Hann window of 512 samples, hop 353.
 
-    def __init__(self) -> None:
+    Args:
+        size: resize to [B, 1, size, size], bilinearly; None: leave as it is.
+    """
+
+    def __init__(self, size: int | None = None) -> None:
         super().__init__()
         self.magnitude = torchaudio.transforms.Spectrogram(n_fft=N_FFT, hop_length=HOP, power=1.0)
+        self.size = size
 
     def forward(self, wave: Tensor) -> Tensor:
-        return (self.magnitude(wave) + 1e-7).log()[:, None]
+        spectrogram = (self.magnitude(wave) + 1e-7).log()[:, None]
+        if self.size is None:
+            return spectrogram
+        return F.interpolate(spectrogram, (self.size, self.size), mode="bilinear", antialias=True)

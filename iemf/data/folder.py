@@ -1,38 +1,31 @@
 """One's own data: a tree ``train|val|test/<class>/`` of sound files and images that share a name.
 
     train/dog/0001.wav   train/dog/0001.jpg      one image, or
-    train/dog/0002.flac  train/dog/0002/*.jpg    a folder of frames
+    train/dog/0002.flac  train/dog/0002/*.jpg    a folder of frames, or
+    train/dog/0003.mp4                           a video, for both or, beside a sound file, for its pictures
 
 Without ``val`` a tenth of each class of ``train`` is set aside, seeded. Sound becomes the log-spectrogram of
 :mod:`iemf.data.audio`, computed on the device a batch at a time; images are cropped in training and resized otherwise.
 """
 
 import re
-from dataclasses import dataclass
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from pathlib import Path
 
-import soundfile
 import torch
-from PIL import Image, UnidentifiedImageError
-from torch import Tensor, nn
-from torch.utils.data import Dataset
+from torch import Tensor
 from tqdm import tqdm
 
-from iemf.data import audio, image
-from iemf.data.base import AudioVisualData, Batch
+from iemf.data import audio, image, video
+from iemf.data.base import AudioVisualData
+from iemf.data.clip import Clip, is_image, is_sound, is_video, visible
+from iemf.data.clips import Choose, Clips, FrontEnd, View
+from iemf.data.noise import Noise
+from iemf.data.preparation.encode import Form
+from iemf.data.preparation.listing import Listing
+from iemf.data.split import draw_validation
 from iemf.errors import UserError
-from iemf.seeds import Stream, mix_seed
-
-VALIDATION_SHARE = 0.1
-
-
-@dataclass(frozen=True)
-class Clip:
-    """One sample on disk: a sound file, its image or frames in order, its class."""
-
-    sound: Path
-    images: tuple[Path, ...]
-    label: int
 
 
 def list_classes(root: Path) -> tuple[str, ...]:
@@ -50,37 +43,89 @@ def list_classes(root: Path) -> tuple[str, ...]:
     return classes
 
 
-def list_split(folder: Path, classes: tuple[str, ...]) -> list[Clip]:
-    """Every clip of one split, by class and name.
+PUBLISHED: dict[str, int] = {}
+FORM = Form()
+
+
+def list_clips(source: Path, lists: Path | None = None, seed: int = 0) -> Listing:
+    """The tree as experiments.prepare takes it; ``lists`` must be None, and nothing is drawn with ``seed``.
 
     Raises:
-        UserError: a folder that is not a class of train, an empty class, a sound without image.
+        UserError: the tree is not of this form.
     """
-    strangers = sorted(p.name for p in folder.iterdir() if p.is_dir() and p.name not in classes)
-    strangers = [name for name in strangers if not name.startswith(".")]
+    if lists is not None:
+        raise UserError(f"--lists {lists}: a folder has no lists; its splits are train/, val/ and test/")
+    return Listing(*list_tree(source), {"split": "folders"})
+
+
+def list_tree(root: Path) -> tuple[tuple[str, ...], dict[str, list[Clip]]]:
+    """(class names, {"train", "test" and, if it is there, "val": clips}).
+
+    Raises:
+        UserError: the tree is not of this form.
+    """
+    classes = list_classes(root)
+    if not (root / "test").is_dir():
+        raise UserError(f"{root / 'test'} is missing; the test split is yours to choose and is read once, at the end")
+    splits = [split for split in ("train", "val", "test") if (root / split).is_dir()]
+    return classes, {split: list_split(root / split, classes) for split in splits}
+
+
+def list_split(folder: Path, classes: tuple[str, ...]) -> list[Clip]:
+    """Every clip of one split, by class and name; a clip without sound or image has a ``problem``.
+
+    Raises:
+        UserError: a folder that is not a class of train, or an empty class.
+    """
+    strangers = [path for path in visible(folder) if path.is_dir() and path.name not in classes]
     if strangers:
-        raise UserError(f"{folder / strangers[0]} is not a class of train ({', '.join(classes)}); move or rename it")
+        raise UserError(f"{strangers[0]} is not a class of train ({', '.join(classes)}); move or rename it")
     clips = []
     for label, name in enumerate(classes):
         here = folder / name
-        sounds = sorted(p for p in here.glob("*") if p.suffix.lower() in audio.EXTENSIONS)
-        if not sounds:
-            raise UserError(f"{here} holds no sound file ({', '.join(audio.EXTENSIONS)}); every class needs some")
-        pictures = {p.stem: p for p in sorted(here.glob("*")) if p.suffix.lower() in image.EXTENSIONS}
-        clips += [Clip(sound, find_images(sound, pictures), label) for sound in sounds]
+        files = visible(here) if here.is_dir() else []
+        of_class = list_class(files, label)
+        if not of_class:
+            kinds = ", ".join((*audio.EXTENSIONS, *video.EXTENSIONS))
+            raise UserError(f"{here} holds no sound file and no video ({kinds}); every class needs some")
+        clips += of_class
     return clips
 
 
-def find_images(sound: Path, pictures: dict[str, Path]) -> tuple[Path, ...]:
-    """The image beside a sound, from ``pictures`` by stem, or the frames in the folder of its name, in order."""
-    if sound.stem in pictures:
-        return (pictures[sound.stem],)
-    frames = [p for p in sound.with_suffix("").glob("*") if p.suffix.lower() in image.EXTENSIONS]
-    if not frames:
-        raise UserError(
-            f"{sound} has no image beside it: expected {sound.stem}.jpg, .png or a folder {sound.stem}/ of frames"
-        )
-    return tuple(sorted(frames, key=natural_order))
+def list_class(files: list[Path], label: int) -> list[Clip]:
+    """The clips among the files of one class: those that share a stem belong together."""
+    sounds, pictures, films = (by_stem(filter(kind, files)) for kind in (is_sound, is_image, is_video))
+    return [
+        find_images(Clip(stem, label, sounds.get(stem, films.get(stem)), ()), pictures, films)
+        for stem in sorted(sounds | films)
+    ]
+
+
+def by_stem(files: Iterable[Path]) -> dict[str, Path]:
+    """{name without suffix: file}.
+
+    Raises:
+        UserError: two files of one kind share a name.
+    """
+    found: dict[str, Path] = {}
+    for path in files:
+        if path.stem in found:
+            raise UserError(f"{found[path.stem]} and {path.name} have one name; which belongs to the clip? Rename one")
+        found[path.stem] = path
+    return found
+
+
+def find_images(clip: Clip, pictures: dict[str, Path], films: dict[str, Path]) -> Clip:
+    """The clip with the image of its name, or the frames in the folder of its name in order, or the video."""
+    if clip.id in pictures:
+        return replace(clip, images=(pictures[clip.id],))
+    beside = clip.sound.with_suffix("")
+    frames = sorted(filter(is_image, visible(beside)), key=natural_order) if beside.is_dir() else []
+    if frames:
+        return replace(clip, images=tuple(frames))
+    if clip.id in films:
+        return replace(clip, images=(films[clip.id],))
+    return replace(clip, problem=f"has no image beside it: expected {clip.id}.jpg, .png, .mp4 or a folder {clip.id}/")
 
 
 def natural_order(path: Path) -> list[tuple[bool, int, str]]:
@@ -95,118 +140,79 @@ def check_files(clips: list[Clip]) -> None:
     Damage behind the header shows when a file is decoded; the run's finished epochs are kept then.
 
     Raises:
-        UserError: a file that is no sound or no image.
+        UserError: a clip that lacks something, or a file that is no sound, no image or no video.
     """
     for clip in tqdm(clips, desc="checking files", unit="clip", disable=len(clips) < 2000, leave=False):
-        try:
-            frames = soundfile.info(clip.sound).frames
-        except (soundfile.LibsndfileError, OSError, RuntimeError) as error:
-            raise UserError(f"{clip.sound} cannot be read as sound ({error}); repair or remove it") from None
-        if frames == 0:
-            raise UserError(f"{clip.sound} holds no sound; repair or remove it")
-        for path in clip.images:
-            try:
-                with Image.open(path):
-                    pass
-            except (UnidentifiedImageError, OSError) as error:
-                raise UserError(f"{path} cannot be read as an image ({error}); repair or remove it") from None
+        if clip.problem:
+            raise UserError(f"{clip.sound} {clip.problem}")
+        for path in clip.files:
+            (video.check if is_video(path) else image.check if is_image(path) else audio.check)(path)
 
 
-def split_validation(clips: list[Clip], seed: int, folder: Path) -> tuple[list[Clip], list[Clip]]:
-    """(train, val): a tenth of each class, at least one clip, drawn with ``seed``.
+class Files:
+    """Clips that are decoded from their files each time; see :class:`iemf.data.clips.ClipSource`."""
 
-    Raises:
-        UserError: a class of fewer than two clips.
-    """
-    generator = torch.Generator().manual_seed(seed)
-    kept, set_aside = [], []
-    for label in sorted({clip.label for clip in clips}):
-        of_class = [clip for clip in clips if clip.label == label]
-        if len(of_class) < 2:
-            raise UserError(f"{of_class[0].sound.parent} holds one clip; validation needs a second one")
-        order = torch.randperm(len(of_class), generator=generator).tolist()
-        count = max(1, round(VALIDATION_SHARE * len(of_class)))
-        set_aside += [of_class[i] for i in order[:count]]
-        kept += [of_class[i] for i in sorted(order[count:])]
-    return kept, set_aside
+    def __init__(self, clips: Sequence[Clip]) -> None:
+        self.clips, self.labels = clips, [clip.label for clip in clips]
 
+    def read(self, index: int, choose: Choose, seconds: float) -> tuple[Tensor, Tensor]:
+        """Sound and chosen frames.
 
-class Clips(Dataset):
-    """Decoded on demand: Batch(wave [n], frames [N, 3, size, size] uint8, or [3, size, size] for N = 1, label).
-
-    Augmentation depends on (seed, epoch, index) alone: not on how many workers read, nor on where a run was resumed.
-    """
-
-    def __init__(self, clips: list[Clip], frames: int, size: int, seconds: float, training: bool, seed: int) -> None:
-        self.clips, self.frames, self.seed, self.epoch = clips, frames, seed, 0
-        self.length = round(seconds * audio.SAMPLE_RATE)
-        self.transform = image.training_transform(size) if training else image.evaluation_transform(size)
-
-    def __len__(self) -> int:
-        return len(self.clips)
-
-    def __getitem__(self, index: int) -> Batch:
+        Raises:
+            UserError: a file cannot be decoded, or the frames differ in size.
+        """
         clip = self.clips[index]
-        wave = audio.fit(audio.read(clip.sound), self.length)
-        picks = [clip.images[(2 * i + 1) * len(clip.images) // (2 * self.frames)] for i in range(self.frames)]
-        images = [image.read(path) for path in picks]
-        if len({picture.shape for picture in images}) > 1:
-            raise UserError(f"{picks[0].parent}: the frames of a clip must have one size, got "
-                            f"{sorted({tuple(p.shape[1:]) for p in images})}")  # fmt: skip
-        with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(mix_seed(Stream.AUGMENTATION, self.seed, self.epoch, index))
-            pictures = self.transform(torch.stack(images))
-        return Batch(wave, pictures if self.frames > 1 else pictures[0], torch.tensor(clip.label))
-
-
-class FrontEnd(nn.Module):
-    """Waveforms to log-spectrograms, uint8 images to normalised ones."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.spectrogram, self.normalise = audio.LogSpectrogram(), image.Normalise()
-
-    def forward(self, wave: Tensor, pictures: Tensor) -> tuple[Tensor, Tensor]:
-        return self.spectrogram(wave), self.normalise(pictures)
+        wave = audio.read(clip.sound, seconds=seconds)
+        if clip.film is not None:
+            return wave, torch.stack([torch.from_numpy(f).permute(2, 0, 1) for f in video.frames(clip.film, choose)])
+        pictures = [image.read(clip.images[position]) for position in choose(len(clip.images))]
+        if len({picture.shape for picture in pictures}) > 1:
+            raise UserError(f"{clip.images[0].parent}: the frames of a clip must have one size, got "
+                            f"{sorted({tuple(p.shape[1:]) for p in pictures})}")  # fmt: skip
+        return wave, torch.stack(pictures)
 
 
 def load(
-    root: Path, seed: int = 0, image_size: int = 224, frames: int = 1, seconds: float = audio.SECONDS
+    root: Path,
+    seed: int = 0,
+    view: View = View(),  # noqa: B008  immutable
+    noise: Noise = Noise(),  # noqa: B008
+    test_noise: Noise | None = None,
+    spectrogram_size: int | None = None,
 ) -> AudioVisualData:
     """The tree under ``root``.
 
     Args:
         root: holds ``train``, ``test`` and, if the split is yours to choose, ``val``.
-        seed: of the validation split and of the augmentation.
-        image_size: side of the square images, pixels.
-        frames: N, evenly spaced frames of each clip (1 gives visual [B, 3, H, W], more [B, N, 3, H, W]).
-        seconds: length of the sound, repeated or cut to fit.
+        seed: of the validation split, of the augmentation and of the training noise.
+        view: frames, their size and the length of the sound; one frame gives visual [B, 3, H, W], N [B, N, 3, H, W].
+        noise: signal-to-noise ratios of train and val.
+        test_noise: those of test; by default the same.
+        spectrogram_size: resize spectrograms to this side.
 
     Raises:
         UserError: the tree is not of this form, or a file in it cannot be read; the message names it.
     """
-    classes = list_classes(root)
-    if not (root / "test").is_dir():
-        raise UserError(f"{root / 'test'} is missing; the test split is yours to choose and is read once, at the end")
-    train = list_split(root / "train", classes)
-    test = list_split(root / "test", classes)
-    check_files(train + test)
-    if (root / "val").is_dir():
-        val = list_split(root / "val", classes)
-        check_files(val)
-    else:
-        train, val = split_validation(train, seed, root / "train")
-    splits = {
-        name: Clips(clips, frames, image_size, seconds, training=name == "train", seed=seed)
-        for name, clips in (("train", train), ("val", val), ("test", test))
+    classes, splits = list_tree(root)
+    for clips in splits.values():
+        check_files(clips)
+    if "val" not in splits:
+        clips = splits["train"]
+        aside = draw_validation([clip.label for clip in clips], classes, seed)
+        splits["train"] = [clip for clip, chosen in zip(clips, aside, strict=True) if not chosen]
+        splits["val"] = [clip for clip, chosen in zip(clips, aside, strict=True) if chosen]
+    noises = {"train": noise, "val": noise, "test": test_noise or noise}
+    datasets = {
+        name: Clips(Files(clips), range(len(clips)), view, name == "train", seed, noises[name])
+        for name, clips in splits.items()
     }
     return AudioVisualData(
         name="folder",
         classes=classes,
         audio_channels=1,
         visual_channels=3,
-        front_end=FrontEnd(),
-        set_epoch=lambda epoch: setattr(splits["train"], "epoch", epoch),
-        about={"root": str(root), "clips": {name: len(split) for name, split in splits.items()}},
-        **splits,
+        front_end=FrontEnd(spectrogram_size),
+        set_epoch=lambda epoch: setattr(datasets["train"], "epoch", epoch),
+        about={"root": str(root), "clips": {name: len(split) for name, split in datasets.items()}},
+        **datasets,
     )

@@ -27,6 +27,19 @@ def read(path: Path) -> Tensor:
         raise UserError(f"{path} cannot be read as an image ({error}); repair or remove it") from None
 
 
+def check(path: Path) -> None:
+    """Read the header alone.
+
+    Raises:
+        UserError: the file is no image.
+    """
+    try:
+        with Image.open(path):
+            pass
+    except (UnidentifiedImageError, OSError) as error:
+        raise UserError(f"{path} cannot be read as an image ({error}); repair or remove it") from None
+
+
 def training_transform(size: int) -> v2.Transform:
     """Random resized crop to size x size and a random horizontal flip; the same for all frames of a clip."""
     return v2.Compose(

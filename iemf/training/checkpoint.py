@@ -7,7 +7,7 @@ import numpy as np
 import torch
 
 from iemf.errors import UserError
-from iemf.training.record import whole_file
+from iemf.files import whole_file
 
 
 def save(path: Path, content: dict) -> None:

@@ -1,41 +1,13 @@
 """A run's folder: config.json, metrics.jsonl, checkpoints/, results.json, tensorboard/. Every write is atomic."""
 
 import json
-import os
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
-from typing import IO
 
 from iemf.errors import UserError
+from iemf.files import read_json, write_atomically, write_json
 
 # What may change between a run and its resumption without changing its result.
 FREE_FIELDS = ("out", "resume", "workers", "progress")
-
-
-@contextmanager
-def whole_file(path: Path, mode: str) -> Iterator[IO]:
-    """Open a sibling of ``path`` to write; renamed over ``path`` if the block ends well, removed if it does not."""
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
-    try:
-        with temporary.open(mode, encoding=None if "b" in mode else "utf-8") as file:
-            yield file
-            file.flush()
-            os.fsync(file.fileno())
-        temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)
-
-
-def write_atomically(path: Path, text: str) -> None:
-    """Write a whole file or none."""
-    with whole_file(path, "w") as file:
-        file.write(text)
-
-
-def write_json(path: Path, content: object) -> None:
-    """JSON, indented, atomically; NaN is refused rather than written."""
-    write_atomically(path, json.dumps(content, indent=2, allow_nan=False) + "\n")
 
 
 def differing_field(stored: dict, wanted: dict) -> str | None:
@@ -118,17 +90,3 @@ class RunFolder:
     def write_metrics(self, history: list[dict]) -> None:
         """Replace metrics.jsonl by ``history``."""
         write_atomically(self.metrics_file, "".join(json.dumps(record) + "\n" for record in history))
-
-
-def read_json(path: Path) -> dict:
-    """A JSON file as a dict.
-
-    Raises:
-        UserError: it is missing or not JSON; the message names it.
-    """
-    try:
-        return json.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        raise UserError(f"{path} is missing; is {path.parent} a run's folder?") from None
-    except json.JSONDecodeError as error:
-        raise UserError(f"{path} is not valid JSON ({error}); remove the run and train it again") from None

@@ -10,12 +10,18 @@ from PIL import Image
 
 from iemf.data import audio, folder
 from iemf.data.base import evaluation_loader, training_loader
+from iemf.data.clips import Clips, View
 from iemf.errors import UserError
 from tests.conftest import write_clip
 
 
-def load(root, **options):
-    return folder.load(root, **({"image_size": 32, "seconds": 0.5} | options))
+def load(root, frames=1, **options):
+    return folder.load(root, view=View(frames, 32, 0.5), **options)
+
+
+def clips(split):
+    """The clips behind a split."""
+    return split.source.clips
 
 
 def test_splits_classes_and_shapes(tree):
@@ -32,11 +38,11 @@ def test_splits_classes_and_shapes(tree):
 
 
 def test_the_validation_split_is_seeded_and_disjoint(tree):
-    names = [{clip.sound for clip in load(tree, seed=seed).val.clips} for seed in (0, 0, 1, 2, 3)]
+    names = [{clip.sound for clip in clips(load(tree, seed=seed).val)} for seed in (0, 0, 1, 2, 3)]
     assert names[0] == names[1]
     assert len({frozenset(n) for n in names}) > 1
     data = load(tree)
-    assert not {c.sound for c in data.train.clips} & {c.sound for c in data.val.clips}
+    assert not {c.sound for c in clips(data.train)} & {c.sound for c in clips(data.val)}
 
 
 def test_a_given_validation_split_is_used(tree):
@@ -51,8 +57,8 @@ def test_frames_of_a_clip_are_picked_evenly(tree):
     sound.with_suffix("").mkdir()
     for i in range(6):
         Image.new("RGB", (20, 20), (40 * i, 0, 0)).save(sound.with_suffix("") / f"frame_{i}.png")
-    clip = next(c for c in load(tree).train.clips + load(tree).val.clips if c.sound == sound)
-    batch = folder.Clips([clip], frames=3, size=16, seconds=0.5, training=False, seed=0)[0]
+    clip = next(c for c in clips(load(tree).train) + clips(load(tree).val) if c.sound == sound)
+    batch = Clips(folder.Files([clip]), [0], View(3, 16, 0.5), training=False)[0]
     assert batch.visual.shape == (3, 3, 16, 16)
     assert batch.visual[:, 0, 0, 0].tolist() == [40, 120, 200]  # frames 1, 3, 5
     data = load(tree, frames=2)
@@ -84,9 +90,9 @@ def test_suffixes_of_any_case_and_frames_in_natural_order(tree):
     frames.with_suffix(".png").unlink()
     for i in (10, 2, 1):
         Image.new("RGB", (8, 8)).save(frames / f"frame_{i}.png")
-    clips = {clip.sound.stem: clip for clip in folder.list_split(tree / "train", ("high", "low")) if clip.label == 0}
-    assert [p.name for p in clips["clip 0 é"].images] == ["clip 0 é.PNG"]
-    assert [p.stem for p in clips["clip 1 é"].images] == ["frame_1", "frame_2", "frame_10"]
+    by_name = {clip.id: clip for clip in folder.list_split(tree / "train", ("high", "low")) if clip.label == 0}
+    assert [p.name for p in by_name["clip 0 é"].images] == ["clip 0 é.PNG"]
+    assert [p.stem for p in by_name["clip 1 é"].images] == ["frame_1", "frame_2", "frame_10"]
 
 
 def test_spectrogram_of_three_seconds_and_a_known_tone():

@@ -1,0 +1,125 @@
+"""From the files that people download to shards that training reads fast.
+
+    python -m experiments.prepare crema-d --source downloads/CREMA-D --out data/crema-d
+    python -m experiments.prepare crema-d --out data/crema-d --validate
+
+Interrupted, the same command goes on; repeated, it does nothing. docs/datasets.md says where to get the data.
+"""
+
+import shutil
+from dataclasses import dataclass, replace
+from pathlib import Path
+from types import ModuleType
+from typing import Annotated, Literal
+
+import tyro
+
+from experiments import cli
+from experiments.grid import available_cores
+from iemf.data import crema_d, folder, kinetics_sounds, urbansound8k_av
+from iemf.data.preparation import archive, manifest
+from iemf.data.preparation.encode import Form
+from iemf.data.preparation.run import claim, prepare
+from iemf.errors import UserError
+
+# Each offers list_clips(source, lists, seed), FORM and PUBLISHED.
+DATASETS: dict[str, ModuleType] = {
+    "crema-d": crema_d,
+    "kinetics-sounds": kinetics_sounds,
+    "urbansound8k-av": urbansound8k_av,
+    "folder": folder,
+}
+UNPACKED = "unpacked"
+
+
+@dataclass(frozen=True)
+class PrepareConfig:
+    """Decode a data set once, with PyAV and soundfile on all cores, or check what was prepared."""
+
+    dataset: Annotated[Literal["crema-d", "kinetics-sounds", "urbansound8k-av", "folder"], tyro.conf.Positional]
+    out: Path
+    """The prepared folder."""
+    source: Path | None = None
+    """The official files: their folder, or a .zip or .tar archive of it."""
+    lists: Path | None = None
+    """Folder of the official list files; by default --source."""
+    split_seed: int | None = None
+    """crema-d without lists, urbansound8k-av: draws the split; 0 by default."""
+    seconds: float | None = None
+    """Sound to keep of each clip, from its beginning; 3 by default, urbansound8k-av 4."""
+    frames: int | None = None
+    """Evenly spaced frames to keep of each clip, at most; 16 by default, urbansound8k-av 1."""
+    frame_size: int | None = None
+    """Pixels of a frame's short side, at most; 256 by default, urbansound8k-av 160."""
+    quality: int | None = None
+    """Of the JPEG files, 1 to 95; 92 by default. JPEG files that are small enough are kept as they are."""
+    max_skipped: float = 0.05
+    """The share of clips that may be broken, silent or missing; more is an error."""
+    jobs: int | None = None
+    """Processes; by default one a core."""
+    validate: bool = False
+    """Only check --out against its manifest and the published counts."""
+    progress: bool = True
+
+
+def form(config: PrepareConfig) -> Form:
+    """The stored form: the data set's own, with the options put in.
+
+    Raises:
+        UserError: an option is out of range.
+    """
+    for name, (least, most) in {"seconds": (0.05, 3600), "frames": (1, 10000), "frame_size": (32, 4096),
+                                "quality": (1, 95), "jobs": (1, 1024), "max_skipped": (0, 1)}.items():  # fmt: skip
+        value = getattr(config, name)
+        if value is not None and not least <= value <= most:
+            raise UserError(f"--{name.replace('_', '-')} {value} must lie between {least} and {most}")
+    chosen = {name: getattr(config, name) for name in ("seconds", "frames", "frame_size", "quality")}
+    return replace(
+        DATASETS[config.dataset].FORM, **{name: value for name, value in chosen.items() if value is not None}
+    )
+
+
+def main(config: PrepareConfig) -> None:
+    """Prepare, check, and say what is there."""
+    out, published = config.out.expanduser().absolute(), DATASETS[config.dataset].PUBLISHED
+    wanted = form(config)
+    if config.split_seed is not None and config.dataset in ("kinetics-sounds", "folder"):
+        raise UserError(f"--split-seed {config.split_seed} is of no use to {config.dataset}, whose split is given")
+    if not config.validate:
+        if config.source is None:
+            raise UserError(
+                f"--source is missing: the folder or archive that holds {config.dataset} (docs/datasets.md)"
+            )
+        run(config, config.source.expanduser().absolute(), out, wanted)
+    print("\n".join(manifest.validate(out, config.dataset, published, config.progress)))
+
+
+def run(config: PrepareConfig, source: Path, out: Path, wanted: Form) -> None:
+    """Unpack if need be, list and prepare.
+
+    Raises:
+        UserError: see :func:`iemf.data.preparation.run.prepare`.
+    """
+    packed = source.is_file()
+    if packed:
+        if not archive.is_archive(source):
+            raise UserError(f"--source {source} is neither a folder nor an archive ({', '.join(archive.SUFFIXES)})")
+        if (out / manifest.MANIFEST).exists():
+            claim(out, config.dataset, wanted)
+            return
+        unpacked = out.with_name(f"{out.name}.{UNPACKED}")
+        if not unpacked.exists():
+            archive.unpack(source, unpacked, config.progress)
+        source = unpacked
+    elif not source.exists():
+        raise UserError(f"--source {source} does not exist")
+    lists = None if config.lists is None else config.lists.expanduser().absolute()
+    listing = DATASETS[config.dataset].list_clips(source, lists, config.split_seed or 0)
+    jobs = config.jobs or available_cores()
+    prepare(listing, source, out, config.dataset, wanted, jobs, config.max_skipped, config.progress)
+    if packed:
+        shutil.rmtree(source)
+
+
+if __name__ == "__main__":
+    cli.run(PrepareConfig, main, "prepare")

@@ -1,0 +1,196 @@
+"""Preparing a data set on all cores: interrupted, it goes on; repeated, it does nothing."""
+
+import hashlib
+import json
+import multiprocessing
+from collections.abc import Sequence
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from concurrent.futures.process import BrokenProcessPool
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import torch
+from tqdm import tqdm
+
+from iemf.data.clip import Clip
+from iemf.data.preparation import manifest, shard
+from iemf.data.preparation.encode import Form, encode
+from iemf.data.preparation.listing import Listing
+from iemf.errors import UserError
+from iemf.files import read_json, write_json
+
+CLIPS_A_SHARD = 64  # the unit of work: what a killed worker loses at most
+
+
+@dataclass(frozen=True)
+class Job:
+    """A shard to be made. ``fingerprint`` changes with the clips, the size or time of a file, and the form."""
+
+    path: Path
+    split: str
+    clips: tuple[Clip, ...]
+    classes: tuple[str, ...]
+    form: Form
+    fingerprint: str
+
+
+def prepare(
+    listing: Listing,
+    source: Path,
+    out: Path,
+    dataset: str,
+    form: Form,
+    jobs: int,
+    max_skipped: float,
+    progress: bool = True,
+) -> dict:
+    """Write shards, skipped.csv and, when all is well, manifest.json; return the manifest.
+
+    Args:
+        listing: the clips.
+        source: the folder they lie in; files are recorded relative to it.
+        out: the prepared folder.
+        dataset: its name.
+        form: how clips are stored.
+        jobs: processes.
+        max_skipped: the share of clips, 0 to 1, that may be skipped.
+        progress: show a bar.
+
+    Raises:
+        UserError: ``out`` holds something else or cannot be written, or too many clips were skipped.
+    """
+    todo = plan(listing, source, out, form)
+    claim(out, dataset, form)
+    stale = [job for job in todo if (shard.read_metadata(job.path) or {}).get("fingerprint") != job.fingerprint]
+    done = out / manifest.MANIFEST
+    if not stale and done.exists() and [s["file"] for s in read_json(done)["shards"]] == [j.path.name for j in todo]:
+        return read_json(done)
+    done.unlink(missing_ok=True)
+    _make(stale, sum(len(job.clips) for job in todo), jobs, progress)
+    shard.remove_others(out / manifest.SHARDS, {job.path.name for job in todo})
+    skipped = [line for job in todo for line in shard.read_metadata(job.path)["skipped"]]
+    manifest.write_skipped(out / manifest.SKIPPED, skipped)
+    total = sum(len(job.clips) for job in todo)
+    if len(skipped) > max_skipped * total:
+        raise UserError(
+            f"{len(skipped)} of {total} clips were skipped ({100 * len(skipped) / total:.1f} %), more than "
+            f"--max-skipped {max_skipped:g} allows; the first: {skipped[0]['reason']}. All are named in "
+            f"{out / manifest.SKIPPED}; mend them and run the same command again, or accept them with a higher "
+            f"--max-skipped"
+        )
+    bar = tqdm(todo, "checksums", unit="shard", disable=not progress, leave=False, dynamic_ncols=True)
+    shards = [manifest.inspect(job.path, job.split) for job in bar]
+    content = manifest.describe(dataset, listing.classes, form, listing.made_from, shards, len(skipped))
+    for name, count in content["clips"].get("train", {"by_class": {}})["by_class"].items():
+        if count == 0:
+            raise UserError(f"no clip of class {name!r} is left for training; see {out / manifest.SKIPPED}")
+    write_json(done, content)
+    return content
+
+
+def plan(listing: Listing, source: Path, out: Path, form: Form) -> list[Job]:
+    """The shards that ``listing`` makes, in order."""
+    jobs = []
+    for split, clips in listing.splits.items():
+        for number, start in enumerate(range(0, len(clips), CLIPS_A_SHARD)):
+            part = tuple(clips[start : start + CLIPS_A_SHARD])
+            content = [manifest.FORMAT, asdict(form), listing.classes, [_state(clip, source) for clip in part]]
+            fingerprint = hashlib.sha256(json.dumps(content).encode()).hexdigest()
+            path = out / manifest.SHARDS / f"{split}-{number:05d}.arrow"
+            jobs.append(Job(path, split, part, listing.classes, form, fingerprint))
+    return jobs
+
+
+def _state(clip: Clip, source: Path) -> list:
+    """What tells whether a clip has changed: its files, their sizes and times of change."""
+    files = []
+    for path in clip.files:
+        try:
+            state = path.stat()
+        except OSError as error:
+            files.append([path.relative_to(source).as_posix(), str(error.strerror)])
+        else:
+            files.append([path.relative_to(source).as_posix(), state.st_size, int(state.st_mtime)])
+    return [clip.id, clip.label, clip.problem, files]
+
+
+def claim(out: Path, dataset: str, form: Form) -> None:
+    """Make ``out`` the folder of this data set in this form, or see that it is.
+
+    Raises:
+        UserError: it holds something else, or cannot be written.
+    """
+    path = out / manifest.PLAN
+    wanted = {"format": manifest.FORMAT, "dataset": dataset, "form": asdict(form)}
+    try:
+        if path.exists():
+            for name, value in read_json(path).items():
+                if wanted.get(name) != value:
+                    raise UserError(f"{path} has {name} {json.dumps(value)}, this run {json.dumps(wanted.get(name))}; "
+                                    f"use the same options or another --out")  # fmt: skip
+        elif out.exists() and any(out.iterdir()):
+            raise UserError(f"--out {out} holds files that were not prepared here; name a new folder")
+        (out / manifest.SHARDS).mkdir(parents=True, exist_ok=True)
+        write_json(path, wanted)
+    except OSError as error:
+        raise UserError(f"--out {out} cannot be written ({error.strerror}); name another folder") from None
+
+
+def _make(stale: Sequence[Job], total: int, jobs: int, progress: bool) -> None:
+    """Run every job; the bar counts clips, those of shards that were there included."""
+    if not stale:
+        return
+    clips = sum(len(job.clips) for job in stale)
+    context = multiprocessing.get_context("spawn")
+    with (
+        ProcessPoolExecutor(min(jobs, len(stale)), context, initializer=torch.set_num_threads, initargs=(1,)) as pool,
+        tqdm(total=total, initial=total - clips, desc="preparing", unit="clip", disable=not progress,
+             dynamic_ncols=True, smoothing=0.05) as bar,
+    ):  # fmt: skip
+        try:
+            skipped = 0
+            for future in as_completed([pool.submit(make_shard, job) for job in stale]):
+                done, left_out = future.result()
+                skipped += left_out
+                bar.update(done)
+                bar.set_postfix_str(f"{skipped} skipped")
+        except BrokenProcessPool:
+            raise UserError(
+                "a process that decodes files was killed (out of memory, or by a file that crashes the decoder); run "
+                "the same command again to go on, with --jobs 1 if it happens again"
+            ) from None
+        except BaseException:
+            pool.shutdown(wait=False, cancel_futures=True)
+            for process in multiprocessing.active_children():
+                process.terminate()
+            raise
+
+
+def make_shard(job: Job) -> tuple[int, int]:
+    """Decode the clips of one job and write its shard; (clips, how many of them were skipped).
+
+    Raises:
+        UserError: the shard cannot be written.
+    """
+    rows, skipped = [], []
+    for clip in job.clips:
+        try:
+            rows.append(encode(clip, job.form))
+        except UserError as error:
+            skipped.append(_reason(job, clip, str(error)))
+        except Exception as error:  # what decoders raise on damaged files is without end; it is recorded, not lost
+            named = f"{clip.files[0] if clip.files else clip.id} cannot be decoded ({type(error).__name__}: {error})"
+            skipped.append(_reason(job, clip, " ".join(named.split())))
+    try:
+        shard.write(job.path, rows, {"fingerprint": job.fingerprint, "skipped": skipped})
+    except OSError as error:
+        raise UserError(
+            f"{job.path} cannot be written ({error.strerror or error}); finished shards are kept: make room or mend "
+            f"the target, then run the same command again"
+        ) from None
+    return len(job.clips), len(skipped)
+
+
+def _reason(job: Job, clip: Clip, reason: str) -> dict:
+    name = job.classes[clip.label] if clip.label >= 0 else ""
+    return {"split": job.split, "class": name, "clip": clip.id, "reason": reason}

@@ -1,0 +1,136 @@
+"""Video files: frames and sound through PyAV, i.e. FFmpeg."""
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+import av
+import numpy as np
+
+from iemf.errors import UserError
+
+EXTENSIONS = (".mp4", ".avi", ".flv", ".mkv", ".webm", ".mov", ".mpg", ".mpeg", ".m4v", ".wmv")
+# The packets of a whole file reach this share of its declared duration, a few frames aside.
+WHOLE = 0.9
+SLACK = 0.2  # seconds
+
+
+@contextmanager
+def _open(path: Path) -> Iterator[av.container.InputContainer]:
+    """The container, one thread per decoder: callers run one process a core."""
+    try:
+        with av.open(str(path), metadata_errors="ignore") as container:
+            for stream in container.streams:
+                if stream.type in ("audio", "video"):
+                    if stream.codec_context is None:
+                        raise UserError(f"{path} holds {stream.type} of an unknown codec; convert or remove it")
+                    stream.codec_context.thread_count = 1
+            yield container
+    except (av.FFmpegError, OSError) as error:
+        reason = error.strerror or str(error) or type(error).__name__
+        raise UserError(f"{path} cannot be decoded ({reason}); repair or remove it") from None
+
+
+def check(path: Path) -> None:
+    """Read the header alone.
+
+    Raises:
+        UserError: the file is no video with pictures.
+    """
+    with _open(path) as container:
+        if not container.streams.video:
+            raise UserError(f"{path} holds no pictures; repair or remove it")
+
+
+def frame_count(path: Path) -> int:
+    """The number of frames, from the packets alone: nothing is decoded.
+
+    Raises:
+        UserError: no picture in it, cannot be read, or shorter than it declares.
+    """
+    with _open(path) as container:
+        if not container.streams.video:
+            raise UserError(f"{path} holds no pictures; repair or remove it")
+        pictures, end, begin = 0, 0.0, float("inf")
+        for packet in container.demux():
+            if not packet.size:
+                continue
+            pictures += packet.stream.index == container.streams.video[0].index
+            if packet.pts is not None:
+                begin = min(begin, float(packet.pts * packet.time_base))
+                end = max(end, float((packet.pts + (packet.duration or 0)) * packet.time_base))
+        declared = (container.duration or 0) / av.time_base
+        if end - begin < WHOLE * declared - SLACK:
+            raise UserError(
+                f"{path} is truncated: {max(0.0, end - begin):.1f} s of {declared:.1f} s; repair or remove it"
+            )
+        if pictures < WHOLE * (promised := container.streams.video[0].frames):
+            raise UserError(f"{path} is truncated: {pictures} frames of {promised}; repair or remove it")
+    if pictures == 0:
+        raise UserError(f"{path} holds no pictures; repair or remove it")
+    return pictures
+
+
+def frames(path: Path, choose: Callable[[int], Sequence[int]], short_side: int | None = None) -> list[np.ndarray]:
+    """Chosen frames as RGB uint8 [H, W, 3], in the order chosen.
+
+    Args:
+        path: the file.
+        choose: from the number of frames n to positions in 0..n-1; only these are converted to RGB.
+        short_side: shrink frames with a longer short side to this many pixels.
+
+    Raises:
+        UserError: see :func:`frame_count`; or less can be decoded than the packets promise.
+    """
+    positions = choose(frame_count(path))
+    wanted, found, decoded = set(positions), {}, None
+    with _open(path) as container:
+        for position, frame in enumerate(container.decode(container.streams.video[0])):
+            decoded = frame
+            if position in wanted:
+                found[position] = _rgb(frame, short_side)
+            if len(found) == len(wanted):
+                break
+        else:
+            if decoded is None or position + 1 < WHOLE * max(positions):
+                raise UserError(f"{path} breaks off: its frames cannot all be decoded; repair or remove it")
+            last = _rgb(decoded, short_side)  # some containers count packets that give no frame, at the end
+            found |= dict.fromkeys(wanted - found.keys(), last)
+    return [found[position] for position in positions]
+
+
+def _rgb(frame: av.VideoFrame, short_side: int | None) -> np.ndarray:
+    height, width = frame.height, frame.width
+    if short_side is not None and min(height, width) > short_side:
+        scale = short_side / min(height, width)
+        height, width = round(height * scale), round(width * scale)
+    pixels = frame.to_ndarray(format="rgb24", width=width, height=height, interpolation="AREA")
+    turns = round(frame.rotation / 90) % 4  # as the camera was held
+    return np.ascontiguousarray(np.rot90(pixels, turns)) if turns else pixels
+
+
+def sound(path: Path, seconds: float | None = None) -> tuple[np.ndarray, int]:
+    """The first audio track as float32 [channels, n] in ±1, and its rate in Hz.
+
+    Args:
+        path: the file.
+        seconds: decode no more than this; None: all.
+
+    Raises:
+        UserError: no sound in it, or it cannot be decoded.
+    """
+    parts, rate, length = [], 0, 0
+    with _open(path) as container:
+        if not container.streams.audio:
+            raise UserError(f"{path} holds no sound; repair or remove it")
+        planar = av.AudioResampler(format="fltp")
+        for frame in container.decode(container.streams.audio[0]):
+            rate = frame.sample_rate
+            parts += [part.to_ndarray() for part in planar.resample(frame)]
+            length += frame.samples
+            if seconds is not None and length >= seconds * rate:
+                break
+    if length == 0:
+        raise UserError(f"{path} holds no sound; repair or remove it")
+    samples = np.concatenate(parts, axis=1)
+    return samples if seconds is None else samples[:, : round(seconds * rate)], rate

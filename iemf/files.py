@@ -1,0 +1,49 @@
+"""Files written whole or not at all, and JSON with errors that name the file."""
+
+import json
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import IO
+
+from iemf.errors import UserError
+
+
+@contextmanager
+def whole_file(path: Path, mode: str) -> Iterator[IO]:
+    """Open a sibling of ``path`` to write; renamed over ``path`` if the block ends well, removed if it does not."""
+    temporary = path.with_name(f".{path.name}.{os.getpid()}")
+    try:
+        with temporary.open(mode, encoding=None if "b" in mode else "utf-8") as file:
+            yield file
+            file.flush()
+            os.fsync(file.fileno())
+        temporary.replace(path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def write_atomically(path: Path, text: str) -> None:
+    """Write a whole file or none."""
+    with whole_file(path, "w") as file:
+        file.write(text)
+
+
+def write_json(path: Path, content: object) -> None:
+    """JSON, indented, atomically; NaN is refused rather than written."""
+    write_atomically(path, json.dumps(content, indent=2, allow_nan=False) + "\n")
+
+
+def read_json(path: Path) -> dict:
+    """A JSON file as a dict.
+
+    Raises:
+        UserError: it is missing or not JSON; the message names it.
+    """
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise UserError(f"{path} is missing; is {path.parent} the right folder?") from None
+    except (json.JSONDecodeError, UnicodeDecodeError) as error:
+        raise UserError(f"{path} is not valid JSON ({error}); remove {path.parent} and make it again") from None
