@@ -7,6 +7,7 @@ clips; without them a seeded, stratified 9:1. Actors are in both splits either w
 """
 
 import re
+from dataclasses import replace
 from pathlib import Path
 
 from iemf.data.clip import Clip
@@ -26,6 +27,7 @@ CLASSES = ("ANG", "DIS", "FEA", "HAP", "NEU", "SAD")
 PUBLISHED = {"train": 6698, "test": 744}
 FORM = Form(seconds=3.0, frames=16, frame_size=256)
 TEST_SHARE = 0.1
+UNKNOWN = -1  # label of a clip that is listed to be skipped
 NAME = re.compile(r"\w+_\w+_([A-Z]{3})_\w+")
 LISTS = {"train": "train.csv", "test": "test.csv"}
 
@@ -54,7 +56,7 @@ def list_clips(source: Path, lists: Path | None = None, seed: int = 0) -> Listin
     splits = {split: [_clip(name, sounds, films) for name in _names(path)] for split, path in paths.items()}
     if shared := {c.id for c in splits["train"]} & {c.id for c in splits["test"]}:
         raise UserError(f"{paths['test']} names {min(shared)}, which {paths['train']} has too; test clips must be new")
-    return Listing(CLASSES, splits, {path.name: checksum(path) for path in paths.values()})
+    return _listing(splits, {path.name: checksum(path) for path in paths.values()})
 
 
 def _draw(sounds: dict[str, Path], films: dict[str, Path], seed: int) -> Listing:
@@ -66,7 +68,17 @@ def _draw(sounds: dict[str, Path], films: dict[str, Path], seed: int) -> Listing
         split: [clip for clip, test in zip(clips, in_test, strict=True) if test == (split == "test")]
         for split in ("train", "test")
     }
-    return Listing(CLASSES, splits, {"split": f"9:1, stratified, seed {seed}"})
+    return _listing(splits, {"split": f"9:1, stratified, seed {seed}"})
+
+
+def _listing(splits: dict[str, list[Clip]], made_from: dict[str, str]) -> Listing:
+    """With the emotions that occur; all six, unless only a part was downloaded."""
+    labels = sorted({clip.label for clips in splits.values() for clip in clips} - {UNKNOWN})
+    splits = {
+        split: [replace(c, label=labels.index(c.label) if c.label in labels else UNKNOWN) for c in clips]
+        for split, clips in splits.items()
+    }
+    return Listing(tuple(CLASSES[label] for label in labels), splits, made_from)
 
 
 def _names(path: Path) -> list[str]:
@@ -92,4 +104,4 @@ def _clip(name: str, sounds: dict[str, Path], films: dict[str, Path]) -> Clip:
         problem = f"the name {name!r} does not tell an emotion, as 1001_DFA_ANG_XX does"
     elif sound is None or film is None:
         problem = f"AudioWAV holds no {name}.wav" if sound is None else f"VideoFlash holds no {name}.flv"
-    return Clip(name, CLASSES.index(match[1]) if known else -1, sound, (film,) if film else (), problem)
+    return Clip(name, CLASSES.index(match[1]) if known else UNKNOWN, sound, (film,) if film else (), problem)

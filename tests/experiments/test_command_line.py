@@ -1,38 +1,9 @@
 """Bad input: one line, exit code 2, nothing half-written."""
 
-import sys
-
 import pytest
 import soundfile
 
-from experiments import classification, cli, compare, firing_rates
-from experiments.compare import CompareConfig
-from experiments.firing_rates import FiringRatesConfig
-from experiments.options import RunConfig
 from iemf.training import Trainer
-
-PROGRAMS = {
-    "classification": (RunConfig, classification.main),
-    "compare": (CompareConfig, compare.main),
-    "firing_rates": (FiringRatesConfig, firing_rates.main),
-}
-
-
-@pytest.fixture
-def call(monkeypatch, capsys):
-    """Run a program as its module does; (exit code, stdout, stderr)."""
-
-    def run(program, *arguments):
-        monkeypatch.setattr(sys, "argv", ["x", *map(str, arguments)])
-        code = 0
-        try:
-            cli.run(*PROGRAMS[program], program)
-        except SystemExit as stop:
-            code = stop.code or 0
-        captured = capsys.readouterr()
-        return code, captured.out, captured.err
-
-    return run
 
 
 @pytest.mark.parametrize(

@@ -3,7 +3,7 @@
 import hashlib
 import json
 import multiprocessing
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import asdict, dataclass
@@ -131,7 +131,8 @@ def claim(out: Path, dataset: str, form: Form) -> None:
         elif out.exists() and any(out.iterdir()):
             raise UserError(f"--out {out} holds files that were not prepared here; name a new folder")
         (out / manifest.SHARDS).mkdir(parents=True, exist_ok=True)
-        write_json(path, wanted)
+        if not path.exists():
+            write_json(path, wanted)
     except OSError as error:
         raise UserError(f"--out {out} cannot be written ({error.strerror}); name another folder") from None
 
@@ -141,19 +142,22 @@ def _make(stale: Sequence[Job], total: int, jobs: int, progress: bool) -> None:
     if not stale:
         return
     clips = sum(len(job.clips) for job in stale)
+    skipped = 0
+    with tqdm(total=total, initial=total - clips, desc="preparing", unit="clip", disable=not progress,
+              dynamic_ncols=True, smoothing=0.05) as bar:  # fmt: skip
+        for done, left_out in map(make_shard, stale) if jobs == 1 else _in_processes(stale, jobs):
+            skipped += left_out
+            bar.update(done)
+            bar.set_postfix_str(f"{skipped} skipped")
+
+
+def _in_processes(stale: Sequence[Job], jobs: int) -> Iterator[tuple[int, int]]:
+    """What :func:`make_shard` returns, as it comes."""
     context = multiprocessing.get_context("spawn")
-    with (
-        ProcessPoolExecutor(min(jobs, len(stale)), context, initializer=torch.set_num_threads, initargs=(1,)) as pool,
-        tqdm(total=total, initial=total - clips, desc="preparing", unit="clip", disable=not progress,
-             dynamic_ncols=True, smoothing=0.05) as bar,
-    ):  # fmt: skip
+    with ProcessPoolExecutor(min(jobs, len(stale)), context, initializer=torch.set_num_threads, initargs=(1,)) as pool:
         try:
-            skipped = 0
             for future in as_completed([pool.submit(make_shard, job) for job in stale]):
-                done, left_out = future.result()
-                skipped += left_out
-                bar.update(done)
-                bar.set_postfix_str(f"{skipped} skipped")
+                yield future.result()
         except BrokenProcessPool:
             raise UserError(
                 "a process that decodes files was killed (out of memory, or by a file that crashes the decoder); run "

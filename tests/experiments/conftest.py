@@ -1,0 +1,35 @@
+"""Programs as their modules run them."""
+
+import sys
+
+import pytest
+
+from experiments import classification, cli, compare, firing_rates, prepare
+from experiments.compare import CompareConfig
+from experiments.firing_rates import FiringRatesConfig
+from experiments.options import RunConfig
+from experiments.prepare import PrepareConfig
+
+PROGRAMS = {
+    "classification": (RunConfig, classification.main),
+    "compare": (CompareConfig, compare.main),
+    "firing_rates": (FiringRatesConfig, firing_rates.main),
+    "prepare": (PrepareConfig, prepare.main),
+}
+
+
+@pytest.fixture
+def call(monkeypatch, capsys):
+    """Run a program as its module does; (exit code, stdout, stderr)."""
+
+    def run(program, *arguments):
+        monkeypatch.setattr(sys, "argv", ["x", *map(str, arguments)])
+        code = 0
+        try:
+            cli.run(*PROGRAMS[program], program)
+        except SystemExit as stop:
+            code = stop.code or 0
+        captured = capsys.readouterr()
+        return code, captured.out, captured.err
+
+    return run

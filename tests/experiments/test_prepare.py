@@ -1,0 +1,370 @@
+"""From official files to a table: prepare, validate, train and compare, on small trees with the faults of real ones."""
+
+import csv
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import tarfile
+import time
+import zipfile
+
+import pytest
+
+from iemf.data.preparation import run
+from iemf.data.preparation.shard import Shard
+from tests import official
+from tests.conftest import ROOT
+from tests.media import write_picture, write_sound
+
+SMALL = ("--frame-size", 32, "--frames", 4, "--jobs", 1, "--no-progress")
+
+
+def ids(out):
+    """{split: clip names} of a prepared folder."""
+    found = {}
+    for path in sorted((out / "shards").iterdir()):
+        found.setdefault(path.name.split("-")[0], []).extend(Shard(path).ids)
+    return found
+
+
+def skipped(out):
+    with (out / "skipped.csv").open(newline="", encoding="utf-8") as file:
+        return {row["clip"]: row["reason"] for row in csv.DictReader(file)}
+
+
+def content(folder):
+    """{file: bytes} of everything in a folder."""
+    return {p.relative_to(folder).as_posix(): p.read_bytes() for p in sorted(folder.rglob("*")) if p.is_file()}
+
+
+def train_and_compare(call, tmp_path, dataset, data, *options):
+    """One epoch as ANN and as SNN; the table."""
+    out = tmp_path / "compare"
+    code, _, error = call(
+        "compare", "--dataset", dataset, "--data-root", data, "--methods", "concat", "--variants", "iemf",
+        "--seeds", 0, "--epochs", 1, "--width", 2, "--batch-size", 7, "--image-size", 32, "--seconds", 0.5,
+        "--workers", 1, "--out", out, *options,
+    )  # fmt: skip
+    assert code == 0, error
+    return (out / "table.md").read_text(), json.loads(
+        (out / "runs" / "ann-concat-iemf-seed0" / "results.json").read_text()
+    )
+
+
+def test_crema_d_from_files_to_table(call, tmp_path):
+    raw, out = tmp_path / "CREMA-D ü", tmp_path / "prepared"
+    names = official.crema_d(raw)
+    code, _, error = call("prepare", "crema-d", "--source", raw, "--out", out, *SMALL)
+    assert (code, error.count("\n")) == (2, 1)
+    assert "2 of 24 clips were skipped (8.3 %), more than --max-skipped 0.05" in error
+    assert not (out / "manifest.json").exists()
+    code, text, error = call("prepare", "crema-d", "--source", raw, "--out", out, *SMALL, "--max-skipped", 0.1)
+    assert code == 0, error
+    assert "train: 16 clips (published: 6698)" in text
+    reasons = skipped(out)
+    assert reasons.keys() == {"1000_DFA_ANG_XX", "1002_DFA_HAP_XX"}
+    assert "1000_DFA_ANG_XX.flv cannot be decoded" in reasons["1000_DFA_ANG_XX"]
+    assert "1002_DFA_HAP_XX.wav is empty" in reasons["1002_DFA_HAP_XX"]
+    assert ids(out) == {split: [n for n in of_split if n not in reasons] for split, of_split in names.items()}
+    table, results = train_and_compare(call, tmp_path, "crema-d", out)
+    assert results["data"]["clips"] == {"train": 13, "test": 6, "val": 3}
+    assert "paper: vanilla" in table
+    assert "| 62.63" in table
+    assert "| 64.65" in table
+    assert table.count("| Concat") == 2
+
+
+def test_crema_d_without_lists_draws_a_split_of_one_tenth(call, tmp_path):
+    raw, out = tmp_path / "raw", tmp_path / "prepared"
+    official.crema_d(raw, per_class=4, lists=False)
+    code, _, error = call("prepare", "crema-d", "--source", raw, "--out", out, *SMALL, "--max-skipped", 0.5)
+    assert code == 0, error
+    assert "my notes (1)" in skipped(out)
+    assert "does not tell an emotion" in skipped(out)["my notes (1)"]
+    assert len(ids(out).get("test", [])) == 1  # a tenth of 13
+    other = tmp_path / "other"
+    call("prepare", "crema-d", "--source", raw, "--out", other, *SMALL, "--max-skipped", 0.5)
+    assert content(other) == content(out)
+
+
+def test_kinetics_sounds_from_films_and_from_frames_to_table(call, tmp_path):
+    raw, out = tmp_path / "raw", tmp_path / "prepared"
+    names = official.kinetics_sounds(raw)
+    code, _text, error = call("prepare", "kinetics-sounds", "--source", raw, "--out", out, *SMALL, "--max-skipped", 0.1)
+    assert code == 0, error
+    assert json.loads((out / "manifest.json").read_text())["classes"] == [
+        "playing banjo",
+        "café chatter",
+        "tap dancing",
+    ]
+    assert skipped(out).keys() == {"clip2000002_000002_000012", "clip2000006_6"}
+    assert ids(out) == {split: [n for n in of_split if n not in skipped(out)] for split, of_split in names.items()}
+    table, results = train_and_compare(call, tmp_path, "kinetics-sounds", out, "--frames", 2)
+    assert results["data"]["clips"] == {"train": 11, "test": 5, "val": 3}
+    assert "| 51.58" in table
+    assert "| 54.97" in table
+
+
+def test_urbansound8k_av_from_pairs_to_table(call, tmp_path):
+    raw, out = tmp_path / "raw", tmp_path / "prepared"
+    official.urbansound8k_av(raw)
+    code, text, error = call("prepare", "urbansound8k-av", "--source", raw, "--out", out, "--jobs", 1, "--no-progress",
+                             "--max-skipped", 0.1)  # fmt: skip
+    assert code == 0, error
+    assert "total: 27 clips (published: 8732)" in text
+    assert skipped(out).keys() == {"car_horn/3-3-0-0", "dog_bark/4-3-0-1", "siren/5-3-0-2"}
+    assert "holds no 5-3-0-2.jpg" in skipped(out)["siren/5-3-0-2"]
+    found = ids(out)
+    assert {"siren/träger 0", "dog_bark/100 (2);-x"} <= {*found["train"], *found["test"]}
+    table, _ = train_and_compare(call, tmp_path, "urbansound8k-av", out, "--spectrogram-size", 64)
+    assert "| 97.90" in table
+    assert "| 97.79" in table
+
+
+def test_ones_own_videos_prepared_give_what_the_raw_tree_gives(call, tree, tmp_path):
+    """`folder` takes either; sound agrees to the 16-bit step, pictures to JPEG's loss."""
+    from experiments.build import build_data
+    from experiments.options import RunConfig, resolve
+
+    out = tmp_path / "prepared"
+    assert call("prepare", "folder", "--source", tree, "--out", out, *SMALL)[0] == 0
+    options = {"dataset": "folder", "seconds": 0.5, "image_size": 32}
+    raw, prepared = (build_data(resolve(RunConfig(data_root=root, **options))) for root in (tree, out))
+    assert raw.classes == prepared.classes
+    for split in ("train", "val", "test"):
+        a, b = getattr(raw, split), getattr(prepared, split)
+        assert [a.source.labels[row] for row in a.rows] == [b.source.labels[row] for row in b.rows]
+    one, other = raw.test[3], prepared.test[3]
+    assert (one.audio - other.audio / 32767).abs().max() < 1 / 32767
+    assert (one.visual.float() - other.visual.float()).abs().mean() < 12
+
+
+def test_repeated_it_does_nothing_and_a_mended_file_is_taken_up(call, tmp_path, monkeypatch):
+    monkeypatch.setattr(run, "CLIPS_A_SHARD", 4)
+    raw, out = tmp_path / "raw", tmp_path / "prepared"
+    official.urbansound8k_av(raw, per_class=6)
+    command = ("prepare", "urbansound8k-av", "--source", raw, "--out", out, *SMALL, "--max-skipped", 0.5)
+    assert call(*command)[0] == 0
+    before = {p: p.stat().st_mtime_ns for p in out.rglob("*") if p.is_file()}
+    assert call(*command)[0] == 0
+    assert {p: p.stat().st_mtime_ns for p in out.rglob("*") if p.is_file()} == before
+    write_picture(raw / "Dataset_v3_vision" / "car_horn" / "3-3-0-0.jpg", 0)
+    assert call(*command)[0] == 0
+    assert "car_horn/3-3-0-0" not in skipped(out)
+    changed = [p for p in (out / "shards").iterdir() if before.get(p) != p.stat().st_mtime_ns]
+    assert len(changed) == 1
+    assert len(list((out / "shards").iterdir())) == 6
+
+
+def test_a_kill_in_the_middle_loses_nothing(tmp_path):
+    """Killed outright and run again, the folder is byte for byte that of a run that was left alone."""
+    raw = tmp_path / "raw"
+    official.urbansound8k_av(raw, per_class=60)
+
+    def command(out):
+        code = (
+            "import sys; from iemf.data.preparation import run; run.CLIPS_A_SHARD = 8\n"
+            "from experiments import cli, prepare\n"
+            "cli.run(prepare.PrepareConfig, prepare.main, 'prepare')"
+        )
+        return [sys.executable, "-c", code, "urbansound8k-av", "--source", str(raw), "--out", str(out), "--jobs", "1",
+                "--no-progress"]  # fmt: skip
+
+    killed, whole = tmp_path / "killed", tmp_path / "whole"
+    process = subprocess.Popen(command(killed), cwd=ROOT, stdout=subprocess.DEVNULL)
+    while len(list(killed.glob("shards/*.arrow"))) < 3:
+        assert process.poll() is None
+        time.sleep(0.001)
+    process.send_signal(signal.SIGKILL)
+    process.wait()
+    assert not (killed / "manifest.json").exists()
+    (killed / "shards" / f".train-00009.arrow.{process.pid}").write_bytes(b"half a shard")
+    kept = {p: p.stat().st_mtime_ns for p in killed.glob("shards/*.arrow")}
+    assert len(kept) < 23
+    for out in (killed, whole):
+        subprocess.run(command(out), cwd=ROOT, check=True, stdout=subprocess.DEVNULL)
+    assert {p: p.stat().st_mtime_ns for p in kept} == kept
+    assert content(killed) == content(whole)
+
+
+def test_all_cores_give_what_one_gives(call, tmp_path):
+    raw = tmp_path / "raw"
+    official.urbansound8k_av(raw, per_class=30)
+    for jobs in (1, 2):
+        out = tmp_path / f"jobs{jobs}"
+        command = ("prepare", "urbansound8k-av", "--source", raw, "--out", out, "--no-progress", "--jobs", jobs)
+        assert call(*command)[0] == 0
+    assert content(tmp_path / "jobs1") == content(tmp_path / "jobs2")
+
+
+def test_a_full_disk_is_one_clear_line(tmp_path):
+    """A real limit on the size of files, which the system reports as it does a full disk."""
+    raw, out = tmp_path / "raw", tmp_path / "out"
+    official.urbansound8k_av(raw, per_class=20)
+    code = (
+        "import resource, signal; signal.signal(signal.SIGXFSZ, signal.SIG_IGN)\n"
+        "resource.setrlimit(resource.RLIMIT_FSIZE, (20000, 20000))\n"
+        "from experiments import cli, prepare\n"
+        "cli.run(prepare.PrepareConfig, prepare.main, 'prepare')"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code, "urbansound8k-av", "--source", raw, "--out", out, "--jobs", "1", "--no-progress"],
+        cwd=ROOT, capture_output=True, text=True, env=os.environ | {"PYTHONDONTWRITEBYTECODE": "1"},
+    )  # fmt: skip
+    assert done.returncode == 2, done.stderr
+    assert done.stderr.count("\n") == 1
+    assert "train-00000.arrow cannot be written (File too large)" in done.stderr
+    assert [p.name for p in out.rglob("*") if p.is_file()] == ["plan.json"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["crema-d"], ["--source is missing"]),
+        (["crema-d", "--source", "/nowhere"], ["/nowhere does not exist"]),
+        (["crema-d", "--source", "EMPTY"], ["holds no folder AudioWAV"]),
+        (["kinetics-sounds", "--source", "EMPTY"], ["my_train.txt", "--lists"]),
+        (["kinetics-sounds", "--source", "EMPTY", "--split-seed", 1], ["--split-seed 1"]),
+        (["urbansound8k-av", "--source", "EMPTY"], ["holds no folder Dataset_v3_sound"]),
+        (["urbansound8k-av", "--source", "EMPTY", "--lists", "EMPTY"], ["has no official lists"]),
+        (["folder", "--source", "EMPTY"], ["train is not a folder"]),
+        (["crema-d", "--source", "EMPTY", "--quality", 99], ["--quality 99 must lie between 1 and 95"]),
+        (["crema-d", "--validate"], ["manifest.json is missing", "experiments.prepare crema-d"]),
+        (["crema-c"], ["crema-c"]),
+    ],
+)
+def test_bad_input_is_one_line_and_exit_code_2(call, tmp_path, arguments, words):
+    (tmp_path / "empty").mkdir()
+    arguments = [tmp_path / "empty" if argument == "EMPTY" else argument for argument in arguments]
+    code, _, error = call("prepare", *arguments, "--out", tmp_path / "out")
+    assert (code, error.count("\n")) == (2, 1), error
+    for word in words:
+        assert word in error
+    assert not (tmp_path / "out").exists()
+
+
+def test_the_target_may_be_bad_too(call, tmp_path):
+    raw = tmp_path / "raw"
+    official.urbansound8k_av(raw, per_class=6)
+    (tmp_path / "full").mkdir()
+    (tmp_path / "full" / "thesis.tex").write_text("")
+    (tmp_path / "file").write_text("")
+    for out, word in ((tmp_path / "full", "not prepared here"), (tmp_path / "file" / "x", "cannot be written"),
+                      ("/proc/nothing/here", "cannot be written")):  # fmt: skip
+        code, _, error = call("prepare", "urbansound8k-av", "--source", raw, "--out", out, *SMALL)
+        assert (code, error.count("\n")) == (2, 1)
+        assert word in error
+    assert [p.name for p in (tmp_path / "full").iterdir()] == ["thesis.tex"]
+
+
+@pytest.fixture
+def prepared(call, tmp_path):
+    """A prepared folder of 12 pairs, less the faulty."""
+    raw, out = tmp_path / "raw", tmp_path / "prepared"
+    official.urbansound8k_av(raw, per_class=8)
+    assert call("prepare", "urbansound8k-av", "--source", raw, "--out", out, *SMALL, "--max-skipped", 0.5)[0] == 0
+    return out
+
+
+def test_validate_finds_damage_and_what_is_missing(call, prepared):
+    command = ("prepare", "urbansound8k-av", "--out", prepared, "--validate", "--no-progress")
+    code, text, error = call(*command)
+    assert code == 0, error
+    assert "as written" in text
+    assert "missing: " in text
+    assert "(published: 8732)" in text
+    path = prepared / "shards" / "train-00000.arrow"
+    whole = path.read_bytes()
+    path.write_bytes(whole[:5000] + bytes([whole[5000] ^ 1]) + whole[5001:])
+    assert "train-00000.arrow is damaged" in call(*command)[2]
+    path.write_bytes(whole[:-1])
+    assert f"has {len(whole) - 1} bytes, not {len(whole)}" in call(*command)[2]
+    path.unlink()
+    code, _, error = call(*command)
+    assert (code, error.count("\n")) == (2, 1)
+    assert "train-00000.arrow is missing" in error
+
+
+def test_another_data_sets_or_forms_folder_is_refused(call, prepared, tmp_path):
+    raw = tmp_path / "raw"
+    code, _, error = call("prepare", "urbansound8k-av", "--source", raw, "--out", prepared, *SMALL, "--seconds", 1)
+    assert code == 2
+    assert "plan.json has form" in error
+    code, _, error = call("prepare", "crema-d", "--out", prepared, "--validate")
+    assert code == 2
+    assert "holds urbansound8k-av, not crema-d" in error
+    run_options = ("--data-root", prepared, "--out", tmp_path / "run", "--no-progress")
+    code, _, error = call("classification", "--dataset", "crema-d", *run_options)
+    assert code == 2
+    assert "holds urbansound8k-av, not crema-d" in error
+    code, _, error = call("classification", "--dataset", "urbansound8k-av", *run_options, "--seconds", 5)
+    assert code == 2
+    assert "prepared with 4 s of sound" in error
+    code, _, error = call("classification", "--dataset", "crema-d", "--data-root", raw, "--out", tmp_path / "run")
+    assert code == 2
+    assert "manifest.json is missing; run python -m experiments.prepare crema-d" in error
+    assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize("kind", ["zip", "tar.gz"])
+def test_an_archive_is_unpacked_prepared_and_cleared_away(call, tmp_path, kind):
+    raw, out = tmp_path / "raw" / "UrbanSound8K-AV", tmp_path / "out" / "prepared"
+    official.urbansound8k_av(raw, per_class=6)
+    packed = shutil.make_archive(str(tmp_path / "download"), {"zip": "zip", "tar.gz": "gztar"}[kind], tmp_path / "raw")
+    command = ("prepare", "urbansound8k-av", "--source", packed, "--out", out, *SMALL, "--max-skipped", 0.5)
+    for _ in range(2):  # the second time there is nothing to do
+        assert call(*command)[0] == 0
+        assert [p.name for p in out.parent.iterdir()] == ["prepared"]
+    from_folder = tmp_path / "from folder"
+    assert (
+        call("prepare", "urbansound8k-av", "--source", raw, "--out", from_folder, *SMALL, "--max-skipped", 0.5)[0] == 0
+    )
+    assert ids(from_folder) == ids(out)
+
+
+@pytest.mark.parametrize("name", ["../outside.wav", "/outside.wav", "a/../../outside.wav", "..\\outside.wav"])
+@pytest.mark.parametrize("kind", ["zip", "tar"])
+def test_a_name_in_an_archive_cannot_write_outside_the_target(call, tmp_path, kind, name):
+    write_sound(tmp_path / "x.wav")
+    packed = tmp_path / f"evil.{kind}"
+    if kind == "zip":
+        with zipfile.ZipFile(packed, "w") as file:
+            file.write(tmp_path / "x.wav", "Dataset_v3_sound/siren/x.wav")
+            file.writestr(name, b"evil")
+    else:
+        with tarfile.open(packed, "w") as file:
+            file.add(tmp_path / "x.wav", "Dataset_v3_sound/siren/x.wav")
+            member = file.gettarinfo(tmp_path / "x.wav")
+            member.name = name
+            with (tmp_path / "x.wav").open("rb") as sound:
+                file.addfile(member, sound)
+    before = content(tmp_path)
+    code, _, error = call("prepare", "urbansound8k-av", "--source", packed, "--out", tmp_path / "out", *SMALL)
+    assert (code, error.count("\n")) == (2, 1)
+    assert "leads outside its folder" in error
+    assert content(tmp_path) == before
+
+
+@pytest.mark.parametrize("line", ["../../etc/passwd,ANG", "/etc/passwd,ANG", "1000_DFA_ANG_XX/../x,ANG", "..,ANG"])
+def test_a_name_in_a_list_cannot_reach_outside(call, tmp_path, line):
+    raw, out = tmp_path / "raw", tmp_path / "out"
+    official.crema_d(raw, per_class=3)
+    with (raw / "train.csv").open("a", encoding="utf-8") as file:
+        file.write(line + "\n")
+    code, _, error = call("prepare", "crema-d", "--source", raw, "--out", out, *SMALL)
+    assert (code, error.count("\n")) == (2, 1)
+    assert "train.csv line 4 is not a clip" in error
+    assert not out.exists()
+
+
+def test_git_lfs_pointers_are_recognised(call, tmp_path):
+    raw = tmp_path / "raw"
+    official.crema_d(raw, per_class=3)
+    for path in (raw / "VideoFlash").iterdir():
+        path.write_text(official.GIT_LFS)
+    code, _, error = call("prepare", "crema-d", "--source", raw, "--out", tmp_path / "out", *SMALL)
+    assert code == 2
+    assert "is a Git LFS pointer, not the file itself; run git lfs pull" in error
