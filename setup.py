@@ -29,6 +29,7 @@ setup(
         "soundfile",
         "pillow",
         "pyarrow",
+        "simplejpeg",
         "matplotlib",
         "tensorboard",
         "tqdm",

@@ -1,10 +1,12 @@
-"""Time the neuron, or a training step, beside other libraries: in turns, in one run.
+"""Time the neuron or a training step beside other libraries, or the reading of data: in turns, in one run.
 
-python -m experiments.benchmark lif
-python -m experiments.benchmark step --out runs/step
+    python -m experiments.benchmark lif
+    python -m experiments.benchmark step --out runs/step
+    python -m experiments.benchmark loader
 
-Every contestant has a process of its own (experiments.contestants), and they take turns, so that whatever else the
-machine does hits all alike. Medians, and ratios of medians; memory is the most that a repetition's tensors hold.
+Of lif and step, every contestant has a process of its own (experiments.contestants), and they take turns, so that
+whatever else the machine does hits all alike. Medians, and ratios of medians; memory is the most that a repetition's
+tensors hold.
 """
 
 import contextlib
@@ -15,7 +17,7 @@ import statistics
 import subprocess
 import sys
 import tempfile
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -23,7 +25,7 @@ import torch
 import tyro
 from tqdm import tqdm
 
-from experiments import cli
+from experiments import cli, loader_benchmark
 from iemf.errors import UserError
 from iemf.files import whole_file, write_json
 from iemf_snn import kernels
@@ -36,8 +38,9 @@ MIB = 2**20
 class BenchmarkConfig:
     """What to time."""
 
-    what: Annotated[Literal["lif", "step"], tyro.conf.Positional]
-    """lif: forward and backward of the neuron; step: a training step of the audio-visual ResNet-18."""
+    what: Annotated[Literal["lif", "step", "loader"], tyro.conf.Positional]
+    """lif: forward and backward of the neuron; step: a training step of the audio-visual ResNet-18; loader: reading
+    clips, raw and prepared, which takes no option but --repeats and --out."""
     repeats: int = 15
     """Turns of each contestant; of the neuron, a turn is five repetitions after one that is not timed."""
     device: Literal["cpu", "cuda"] = "cuda" if torch.cuda.is_available() else "cpu"
@@ -194,14 +197,26 @@ def markdown(config: BenchmarkConfig, results: dict[str, dict]) -> str:
     return "\n".join(lines) + "\n"
 
 
+def refuse_unread(config: BenchmarkConfig) -> None:
+    """Raise UserError for an option that the loader's benchmark does not read."""
+    for field in fields(config):
+        if field.name not in ("what", "repeats", "out") and getattr(config, field.name) != field.default:
+            raise UserError(f"--{field.name.replace('_', '-')} is of no use to the loader's benchmark; leave it out")
+
+
 def main(config: BenchmarkConfig) -> None:
     """Time, print the table, and write it if asked to."""
     if config.repeats < 1:
         raise UserError(f"--repeats must be at least 1, got {config.repeats}")
     if config.old_spikingjelly is not None and not (config.old_spikingjelly / "spikingjelly").is_dir():
         raise UserError(f"--old-spikingjelly {config.old_spikingjelly} holds no folder spikingjelly")
-    results = measure(config)
-    table = markdown(config, results)
+    if config.what == "loader":
+        refuse_unread(config)
+        results = loader_benchmark.measure(config.repeats)
+        table = loader_benchmark.markdown(results)
+    else:
+        results = measure(config)
+        table = markdown(config, results)
     print(table)
     if config.out is not None:
         config.out.mkdir(parents=True, exist_ok=True)

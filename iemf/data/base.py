@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 from torch.utils.data import BatchSampler, DataLoader, Dataset, Sampler, default_collate
 
+from iemf.data import image
 from iemf.seeds import Stream, mix_seed
 
 
@@ -62,7 +63,10 @@ class EpochSampler(Sampler[int]):
 
 def _collate(samples: Batch | list[Batch]) -> Batch:
     """A data set with ``__getitems__`` returns a whole batch; others a list of samples."""
-    return samples if isinstance(samples, Batch) else default_collate(samples)
+    if isinstance(samples, Batch):
+        return samples
+    audio, visual, label = zip(*samples, strict=True)
+    return Batch(default_collate(audio), image.stack(visual), default_collate(label))
 
 
 def training_loader(dataset: Dataset, batch_size: int, seed: int, workers: int = 0) -> tuple[DataLoader, EpochSampler]:

@@ -13,6 +13,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import torch
 from torch import Tensor
 from tqdm import tqdm
@@ -164,12 +165,12 @@ class Files:
         clip = self.clips[index]
         wave = audio.read(clip.sound, seconds=seconds)
         if clip.film is not None:
-            return wave, torch.stack([torch.from_numpy(f).permute(2, 0, 1) for f in video.frames(clip.film, choose)])
+            return wave, torch.from_numpy(np.stack(video.frames(clip.film, choose))).movedim(-1, -3)
         pictures = [image.read(clip.images[position]) for position in choose(len(clip.images))]
         if len({picture.shape for picture in pictures}) > 1:
             raise UserError(f"{clip.images[0].parent}: the frames of a clip must have one size, got "
                             f"{sorted({tuple(p.shape[1:]) for p in pictures})}")  # fmt: skip
-        return wave, torch.stack(pictures)
+        return wave, image.stack(pictures)
 
 
 def load(

@@ -1,5 +1,6 @@
 """Images: reading files, cropping for training, resizing for evaluation."""
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import torch
@@ -38,6 +39,15 @@ def check(path: Path) -> None:
             pass
     except (UnidentifiedImageError, OSError) as error:
         raise UserError(f"{path} cannot be read as an image ({error}); repair or remove it") from None
+
+
+def stack(pictures: Sequence[Tensor]) -> Tensor:
+    """[..., 3, H, W] each to [N, ..., 3, H, W] with the channels last in memory.
+
+    Decoders give them so and crops, resizing and convolutions want them so; torch.stack would turn them around, which
+    takes longer than decoding.
+    """
+    return torch.stack([picture.movedim(-3, -1) for picture in pictures]).movedim(-1, -3)
 
 
 def training_transform(size: int) -> v2.Transform:

@@ -13,9 +13,9 @@ from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
+import simplejpeg
 import torch
 from torch import Tensor
-from torchvision.io import ImageReadMode, decode_jpeg
 
 from iemf.data.clips import Choose
 from iemf.errors import UserError
@@ -88,9 +88,10 @@ class Shard:
         """(the first ``samples`` of the wave [n] int16; chosen frames [N, 3, H, W] uint8)."""
         wave = np.frombuffer(self.batch.column("audio")[row].as_buffer(), "<i2")[:samples].astype(np.int16)
         frames = self.batch.column("frames")[row].values
-        files = [np.frombuffer(frames[position].as_buffer(), np.uint8).copy() for position in choose(len(frames))]
-        pictures = [decode_jpeg(torch.from_numpy(file), ImageReadMode.RGB) for file in files]
-        return torch.from_numpy(wave), torch.stack(pictures)
+        files = (np.frombuffer(frames[position].as_buffer(), np.uint8) for position in choose(len(frames)))
+        # Not strict: a file that people's viewers open is decoded, stray bytes or not.
+        pictures = [simplejpeg.decode_jpeg(file, strict=False) for file in files]
+        return torch.from_numpy(wave), torch.from_numpy(np.stack(pictures)).movedim(-1, -3)
 
 
 def remove_others(folder: Path, keep: set[str]) -> None:
