@@ -10,7 +10,7 @@ and three PNGs into OUT. Run again, it goes on where it stopped.
 from dataclasses import dataclass, fields
 from pathlib import Path
 
-from experiments import cli, report
+from experiments import cli, plan, report
 from experiments.classification import train
 from experiments.grid import default_jobs, run_grid
 from experiments.options import MethodName, Network, RunConfig, TrainingConfig, Variant
@@ -31,6 +31,8 @@ class CompareConfig(TrainingConfig):
     """Runs at a time; by default one on a GPU, one a core (four at most) without."""
     collect: bool = False
     """Only tabulate the runs that are finished; train nothing."""
+    dry_run: bool = False
+    """Only print what would be trained, and how long it would take on this machine."""
 
 
 def grid(config: CompareConfig) -> list[RunConfig]:
@@ -65,6 +67,9 @@ def main(config: CompareConfig) -> None:
     if config.jobs is not None and config.jobs < 1:
         raise UserError(f"--jobs {config.jobs} must be 1 or more")
     runs = grid(config)
+    if config.dry_run:
+        print(plan.describe(runs))
+        return
     failures = [] if config.collect else run_grid(runs, config.jobs or default_jobs(), train)
     if len(failures) == len(runs):
         raise UserError(f"all {len(runs)} runs failed. {failures[0]}")

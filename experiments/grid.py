@@ -48,7 +48,7 @@ def run_grid(configs: Sequence[RunConfig], jobs: int, train: Callable[[RunConfig
     readers = max(0, available_cores() // jobs - 1)
     shared = {"resume": True, "progress": False}
     configs = [
-        resolve(replace(c, workers=readers if c.dataset == "folder" and c.workers is None else c.workers, **shared))
+        resolve(replace(c, workers=readers if c.dataset != "av-digits" and c.workers is None else c.workers, **shared))
         for c in configs
     ]
     for config in configs:

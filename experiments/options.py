@@ -8,6 +8,7 @@ from typing import Literal
 
 import torch
 
+from experiments import published
 from iemf.data.av_digits import NOISE as DIGITS_NOISE
 from iemf.errors import UserError
 from iemf_snn import kernels
@@ -120,12 +121,15 @@ class RunConfig(TrainingConfig):
         return "iemf" if self.iemf else "joint" if self.joint else "vanilla"
 
     def stored(self) -> dict:
-        """As plain JSON values, for config.json."""
-        return {name: plain(value) for name, value in asdict(self).items()}
+        """As plain JSON values, for config.json; it opens with what the paper has for this run."""
+        paper = published.sentence(self.dataset, (self.network, self.method, self.variant))
+        opening = {} if paper is None else {"paper": paper}
+        return opening | {name: plain(value) for name, value in asdict(self).items()}
 
     @classmethod
     def from_stored(cls, stored: dict) -> "RunConfig":
         """What :meth:`stored` gave, as a config again; unknown fields are refused."""
+        stored = {name: value for name, value in stored.items() if name != "paper"}
         known = {field.name for field in fields(cls)}
         if unknown := sorted(stored.keys() - known):
             raise UserError(f"the stored config has unknown field(s) {unknown}; it was made by another version")

@@ -6,14 +6,13 @@ import statistics
 from collections.abc import Sequence
 from pathlib import Path
 
+from experiments import published
 from experiments.options import RunConfig, resolve
+from experiments.published import Cell
 from iemf.analysis import plots
 from iemf.errors import UserError
 from iemf.files import write_atomically, write_json
 from iemf.training import RunFolder
-
-PAPER_TABLE = Path(__file__).with_name("paper") / "table_s2_s3_classification.csv"
-Cell = tuple[str, str, str]  # network, method, variant
 
 
 def write(runs: Sequence[RunConfig], out: Path) -> str:
@@ -83,22 +82,11 @@ def difference(cells: dict[Cell, dict[int, dict]], network: str, method: str, ot
     return [iemf[seed]["test_accuracy"] - base[seed]["test_accuracy"] for seed in sorted(iemf.keys() & base.keys())]
 
 
-def paper_numbers(dataset: str) -> dict[Cell, float]:
-    """The published top-1 accuracies (Tables S2 and S3) of a data set, {} if the paper does not have it."""
-    lines = [line for line in PAPER_TABLE.read_text(encoding="utf-8").splitlines() if not line.startswith("#")]
-    return {
-        (row["network"], row["method"], variant): float(row[variant])
-        for row in csv.DictReader(lines)
-        if row["dataset"] == dataset
-        for variant in ("vanilla", "iemf")
-    }
-
-
 def markdown(cells: dict[Cell, dict[int, dict]], example: RunConfig, unfinished: int) -> str:
     """One row a network and method; columns for the variants, what IEMF changes, firing rates, the paper's numbers."""
     variants = [v for v in ("vanilla", "joint", "iemf") if any(cell[2] == v for cell in cells)]
     others = [v for v in variants if v != "iemf"] if "iemf" in variants else []
-    paper = paper_numbers(example.dataset)
+    paper = published.accuracies(example.dataset)
     spiking = any(cell[0] == "snn" for cell in cells)
     names = {"vanilla": "vanilla", "joint": "joint (ξ = 1)", "iemf": "IEMF"}
     header = ["method", "network", *(names[v] for v in variants), *(f"IEMF − {v}" for v in others)]

@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import pytest
 
-from experiments import compare, report
+from experiments import compare, published, report
 from experiments.compare import CompareConfig, grid
 from experiments.options import resolve
 from iemf.errors import UserError
@@ -102,12 +102,12 @@ def test_differences_are_paired_by_seed(tmp_path):
 
 
 def test_the_papers_numbers_stand_beside_ours_where_it_has_the_data_set():
-    numbers = report.paper_numbers("crema-d")
+    numbers = published.accuracies("crema-d")
     assert numbers["ann", "ogm-ge", "iemf"] == 71.10
     assert numbers["snn", "lfm", "vanilla"] == 63.58
     assert len(numbers) == 16
-    assert len(report.paper_numbers("kinetics-sounds")) == len(report.paper_numbers("urbansound8k-av")) == 16
-    assert report.paper_numbers("av-digits") == {}
+    assert len(published.accuracies("kinetics-sounds")) == len(published.accuracies("urbansound8k-av")) == 16
+    assert published.accuracies("av-digits") == {}
 
 
 def test_a_table_has_a_column_for_the_papers_numbers(monkeypatch, tmp_path):
