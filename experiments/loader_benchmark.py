@@ -78,15 +78,17 @@ def write_clip(folder: Path, name: str, kind: Kind, seed: int) -> Clip:
     return Clip(name, seed % 2, beside, (path,))
 
 
-def sources(kind: Kind, count: int, folder: Path) -> tuple[Files, Shards, float, float]:
-    """(the raw files, the shards made from them, bytes a clip raw and prepared)."""
+def sources(kind: Kind, count: int, folder: Path) -> tuple[Files, Shards, dict]:
+    """(the raw files, the shards made from them, bytes a clip raw and prepared and clips prepared in a second)."""
     raw, out = folder / "raw", folder / "prepared"
     raw.mkdir(parents=True)
     clips = [write_clip(raw, f"clip{i}", kind, i) for i in range(count)]
+    began = time.perf_counter()
     prepare(Listing(("a", "b"), {"train": clips}), raw, out, "folder", Form(), 1, 0.0, progress=False)
+    rate = count / (time.perf_counter() - began)
     shards = sorted((out / "shards").iterdir())
     sizes = [sum(path.stat().st_size for path in files) / count for files in (raw.iterdir(), shards)]
-    return Files(clips), Shards(shards), *sizes
+    return Files(clips), Shards(shards), {"bytes_raw": sizes[0], "bytes_prepared": sizes[1], "prepare": rate}
 
 
 def seconds_of(read: Callable[[int], object], indices: Sequence[int]) -> float:
@@ -114,13 +116,12 @@ def measure(repeats: int, count: int = 12, rounds: int = 10) -> list[dict]:
             tqdm(total=len(KINDS) * len(FRAMES) * repeats, disable=None) as bar,
         ):
             for number, kind in enumerate(KINDS):
-                raw, prepared, *sizes = sources(kind, count, Path(folder) / str(number))
+                raw, prepared, about = sources(kind, count, Path(folder) / str(number))
                 for frames in FRAMES:
                     view = View(frames=frames)
                     slow, fast = (Clips(source, range(count), view, training=True) for source in (raw, prepared))
                     seconds_of(fast.__getitem__, range(count))  # opens the shards
-                    record = {"kind": kind.name, "frames": frames, "bytes_raw": sizes[0], "bytes_prepared": sizes[1],
-                              "raw": [], "prepared": []}  # fmt: skip
+                    record = {"kind": kind.name, "frames": frames, "raw": [], "prepared": [], **about}
                     for _ in range(repeats):
                         record["raw"].append(count / seconds_of(slow.__getitem__, range(count)))
                         often = [index for _ in range(rounds) for index in range(count)]
@@ -134,14 +135,15 @@ def measure(repeats: int, count: int = 12, rounds: int = 10) -> list[dict]:
 
 def markdown(records: list[dict]) -> str:
     """The table, and a line on how it came about."""
-    header = ["clips", "frames", "raw, samples/s", "prepared, samples/s", "ratio", "a clip on disk, raw → prepared"]
+    header = ["clips", "frames", "raw, samples/s", "prepared, samples/s", "ratio", "a clip on disk, raw → prepared",
+              "preparing, clips/s"]  # fmt: skip
     rows = []
     for record in records:
         raw, prepared = statistics.median(record["raw"]), statistics.median(record["prepared"])
         sizes = " → ".join(f"{record[key] / 1000:.0f} kB" for key in ("bytes_raw", "bytes_prepared"))
         spread = f"{min(record['prepared']):.0f} – {max(record['prepared']):.0f}"
         rows.append([record["kind"], str(record["frames"]), f"{raw:.1f}", f"{prepared:.0f} ({spread})",
-                     f"{prepared / raw:.0f}", sizes])  # fmt: skip
+                     f"{prepared / raw:.0f}", sizes, f"{record['prepare']:.0f}"])  # fmt: skip
     repeats = len(records[0]["raw"])
     note = f"One process, one thread; medians of {repeats} turns (minimum – maximum), torch {torch.__version__}, "
     note += (

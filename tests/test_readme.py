@@ -15,8 +15,8 @@ README = (ROOT / "README.md").read_text(encoding="utf-8")
 RESULTS = ROOT / "experiments" / "results" / "av_digits"
 
 
-def blocks(language):
-    return re.findall(rf"```{language}\n(.*?)```", README, re.DOTALL)
+def blocks(language, text=README):
+    return re.findall(rf"```{language}\n(.*?)```", text, re.DOTALL)
 
 
 def test_the_lines_for_ones_own_model_run_as_they_stand():
@@ -45,17 +45,21 @@ def test_the_lines_for_ones_own_model_run_as_they_stand():
 
 
 def test_every_command_of_the_readme_knows_its_options(tmp_path):
-    """Each python -m line is parsed by its module's own options."""
-    commands = [line for block in blocks("bash") for line in block.splitlines() if line.startswith("python -m")]
-    assert len(commands) >= 3
+    """Each python -m line, of docs/datasets.md too, is parsed by its module's own options."""
+    texts = (README, (ROOT / "docs" / "datasets.md").read_text(encoding="utf-8"))
+    lines = [line for text in texts for block in blocks("bash", text) for line in block.splitlines()]
+    commands = [line for line in lines if line.startswith("python -m")]
+    assert len(commands) >= 8
     from experiments import cli
     from experiments.benchmark import BenchmarkConfig
     from experiments.compare import CompareConfig
     from experiments.firing_rates import FiringRatesConfig
     from experiments.options import RunConfig
+    from experiments.prepare import PrepareConfig
+    from experiments.robustness import RobustnessConfig
 
     types = {"classification": RunConfig, "compare": CompareConfig, "firing_rates": FiringRatesConfig,
-             "benchmark": BenchmarkConfig}  # fmt: skip
+             "benchmark": BenchmarkConfig, "prepare": PrepareConfig, "robustness": RobustnessConfig}  # fmt: skip
     for command in commands:
         module, *arguments = command.removeprefix("python -m experiments.").split()
         assert cli.parse(types[module], arguments, module)
@@ -72,7 +76,7 @@ def test_the_table_is_the_measured_one():
     assert note
 
 
-@pytest.mark.parametrize("what", ["lif", "step"])
+@pytest.mark.parametrize("what", ["lif", "step", "loader"])
 def test_the_benchmarks_are_the_measured_ones(what):
     measured = (RESULTS.parent / "benchmark" / f"{what}.md").read_text(encoding="utf-8").strip()
     assert measured in README

@@ -3,7 +3,8 @@
     AudioWAV/1001_DFA_ANG_XX.wav    VideoFlash/1001_DFA_ANG_XX.flv      actor, sentence, emotion, intensity
 
 The split is that of the list files train.csv and test.csv (lines ``name,EMOTION``; Peng et al. 2022), 6698 and 744
-clips; without them a seeded, stratified 9:1. Actors are in both splits either way.
+clips; data.csv, a list of everything, may stand for train.csv. Without lists a seeded, stratified 9:1 is drawn. Actors
+are in both splits either way.
 """
 
 import re
@@ -30,6 +31,7 @@ TEST_SHARE = 0.1
 UNKNOWN = -1  # label of a clip that is listed to be skipped
 NAME = re.compile(r"\w+_\w+_([A-Z]{3})_\w+")
 LISTS = {"train": "train.csv", "test": "test.csv"}
+EVERYTHING = "data.csv"  # as the lists are published; what is not in test.csv is for training
 
 
 def list_clips(source: Path, lists: Path | None = None, seed: int = 0) -> Listing:
@@ -37,7 +39,7 @@ def list_clips(source: Path, lists: Path | None = None, seed: int = 0) -> Listin
 
     Args:
         source: holds AudioWAV and VideoFlash, or a folder that does.
-        lists: holds train.csv and test.csv; by default ``source``, and without them a split is drawn.
+        lists: holds train.csv (or data.csv) and test.csv; by default ``source``, and without them a split is drawn.
         seed: of that split.
 
     Raises:
@@ -48,12 +50,18 @@ def list_clips(source: Path, lists: Path | None = None, seed: int = 0) -> Listin
     sounds, films = files_by_stem(audio, (".wav",)), files_by_stem(visual, (".flv", ".mp4", ".avi"))
     folders = [lists] if lists is not None else [source, audio.parent]
     paths = {split: find_file(folders, name) for split, name in LISTS.items()}
+    whole = paths["train"] is None
+    paths["train"] = paths["train"] or find_file(folders, EVERYTHING)
     if any(path is None for path in paths.values()):
         if lists is not None or any(paths.values()):
             missing = next(LISTS[split] for split, path in paths.items() if path is None)
             raise UserError(f"{folders[0] / missing} is missing; both lists are needed, or none for a seeded 9:1 split")
         return _draw(sounds, films, seed)
-    splits = {split: [_clip(name, sounds, films) for name in _names(path)] for split, path in paths.items()}
+    names = {split: _names(path) for split, path in paths.items()}
+    if whole:
+        in_test = set(names["test"])
+        names["train"] = [name for name in names["train"] if name not in in_test]
+    splits = {split: [_clip(name, sounds, films) for name in of_split] for split, of_split in names.items()}
     if shared := {c.id for c in splits["train"]} & {c.id for c in splits["test"]}:
         raise UserError(f"{paths['test']} names {min(shared)}, which {paths['train']} has too; test clips must be new")
     return _listing(splits, {path.name: checksum(path) for path in paths.values()})

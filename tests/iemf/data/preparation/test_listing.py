@@ -78,6 +78,15 @@ def test_bad_lines_in_crema_ds_lists(tmp_path, line, words):
         crema_d.list_clips(tmp_path)
 
 
+def test_a_list_of_everything_stands_for_the_training_list(tmp_path):
+    official.crema_d(tmp_path, per_class=4)
+    expected = crema_d.list_clips(tmp_path)
+    lines = [line for split in ("test", "train") for line in (tmp_path / f"{split}.csv").read_text().splitlines()]
+    (tmp_path / "train.csv").unlink()
+    (tmp_path / "data.csv").write_text("\n".join(lines) + "\n")
+    assert crema_d.list_clips(tmp_path).splits == expected.splits
+
+
 def test_one_list_of_crema_d_is_not_enough(tmp_path):
     official.crema_d(tmp_path, per_class=3)
     (tmp_path / "test.csv").unlink()
