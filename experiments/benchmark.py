@@ -201,8 +201,8 @@ def refuse_unread(config: BenchmarkConfig) -> None:
     """Raise UserError for an option that the loader's benchmark does not read."""
     for field in fields(config):
         if field.name not in ("what", "repeats", "out") and getattr(config, field.name) != field.default:
-            raise UserError(f"--{field.name.replace('_', '-')} {getattr(config, field.name)} is of no use to the loader's "
-                            f"benchmark; leave it out")  # fmt: skip
+            option = f"--{field.name.replace('_', '-')} {getattr(config, field.name)}"
+            raise UserError(f"{option} is of no use to the loader's benchmark; leave it out")
 
 
 def main(config: BenchmarkConfig) -> None:
