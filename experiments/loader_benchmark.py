@@ -74,7 +74,7 @@ def write_clip(folder: Path, name: str, kind: Kind, seed: int) -> Clip:
     if not kind.sound_beside:
         return Clip(name, seed % 2, path, (path,))
     beside = path.with_suffix(".wav")
-    soundfile.write(beside, noise[:: rate // 16000], 16000)
+    soundfile.write(beside, noise[: round(kind.seconds * 16000)], 16000)
     return Clip(name, seed % 2, beside, (path,))
 
 

@@ -16,6 +16,7 @@ import tyro
 
 from experiments import cli
 from experiments.grid import available_cores
+from iemf.analysis.preview import preview
 from iemf.data import crema_d, folder, kinetics_sounds, urbansound8k_av
 from iemf.data.preparation import archive, manifest
 from iemf.data.preparation.encode import Form
@@ -30,6 +31,7 @@ DATASETS: dict[str, ModuleType] = {
     "folder": folder,
 }
 UNPACKED = "unpacked"
+PREVIEW = "preview.png"
 
 
 @dataclass(frozen=True)
@@ -116,7 +118,10 @@ def run(config: PrepareConfig, source: Path, out: Path, wanted: Form) -> None:
     lists = None if config.lists is None else config.lists.expanduser().absolute()
     listing = DATASETS[config.dataset].list_clips(source, lists, config.split_seed or 0)
     jobs = config.jobs or available_cores()
-    prepare(listing, source, out, config.dataset, wanted, jobs, config.max_skipped, config.progress)
+    content = prepare(listing, source, out, config.dataset, wanted, jobs, config.max_skipped, config.progress)
+    picture = out / PREVIEW
+    if not picture.exists() or picture.stat().st_mtime_ns < (out / manifest.MANIFEST).stat().st_mtime_ns:
+        preview(out, content, picture)
     if packed:
         shutil.rmtree(source)
 

@@ -13,6 +13,7 @@ import zipfile
 from pathlib import Path
 
 import pytest
+from PIL import Image
 
 from iemf.data.preparation import run
 from iemf.data.preparation.shard import Shard
@@ -70,6 +71,8 @@ def test_crema_d_from_files_to_table(call, tmp_path):
     assert "1000_DFA_ANG_XX.flv cannot be decoded" in reasons["1000_DFA_ANG_XX"]
     assert "1002_DFA_HAP_XX.wav is empty" in reasons["1002_DFA_HAP_XX"]
     assert ids(out) == {split: [n for n in of_split if n not in reasons] for split, of_split in names.items()}
+    with Image.open(out / "preview.png") as picture:
+        assert picture.size[0] > 800
     table, results = train_and_compare(call, tmp_path, "crema-d", out)
     assert results["data"]["clips"] == {"train": 13, "test": 6, "val": 3}
     assert "paper: vanilla" in table
