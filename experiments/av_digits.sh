@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # The table of the README: AV-Digits, all methods x {vanilla, joint, IEMF} x {ANN, SNN} x 3 seeds = 72 runs.
-# 44 minutes on two cores. Interrupted, it goes on where it stopped when started again.
+# 18 minutes on two cores. Interrupted, it goes on where it stopped when started again.
 # OUT=dir moves the output; further options go to experiments.compare, e.g. --seeds 3 4 5.
 set -euo pipefail
 out=${OUT:-}

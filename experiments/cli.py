@@ -3,6 +3,7 @@
 import contextlib
 import io
 import re
+import signal
 import sys
 from collections.abc import Callable
 from typing import TypeVar
@@ -17,17 +18,22 @@ Config = TypeVar("Config")
 def run(config_type: type[Config], main: Callable[[Config], None], program: str) -> None:
     """Parse the command line into ``config_type``, call ``main``, and exit.
 
-    Exit codes: 0 done, 2 the user can mend it (one line on stderr), 130 interrupted; a defect shows its traceback.
+    Exit codes: 0 done, 2 the user can mend it (one line on stderr), 130 interrupted, 143 asked to end; a defect shows
+    its traceback.
     """
+    # As an exception, so that programs end the processes that they started.
+    before = signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
     try:
         main(parse(config_type, sys.argv[1:], program))
     except UserError as error:
         sys.exit(fail(program, error))
     except KeyboardInterrupt:
         again = "with --resume" if program == "classification" else "again"
-        kept = "shards" if program == "prepare" else "epochs"
+        kept = {"prepare": "shards", "robustness": "evaluations"}.get(program, "epochs")
         print(f"{program}: interrupted; finished {kept} are kept, the same command {again} goes on", file=sys.stderr)
         sys.exit(130)
+    finally:
+        signal.signal(signal.SIGTERM, before)
 
 
 def parse(config_type: type[Config], arguments: list[str], program: str) -> Config:

@@ -228,7 +228,36 @@ def test_a_kill_in_the_middle_loses_nothing(tmp_path):
     assert content(killed) == content(whole)
 
 
-def test_all_cores_give_what_one_gives(call, tmp_path):
+def test_asked_to_end_a_program_ends_the_processes_it_started(tmp_path):
+    """SIGTERM in the middle of preparing on two cores leaves no process behind, and what is finished is kept."""
+    raw, out = tmp_path / "raw", tmp_path / "out"
+    official.urbansound8k_av(raw, per_class=90)
+    code = (
+        "from experiments import cli, prepare\n"
+        "if __name__ == '__main__': cli.run(prepare.PrepareConfig, prepare.main, 'prepare')\n"
+    )
+    (tmp_path / "run.py").write_text(code)
+    process = subprocess.Popen(
+        [sys.executable, tmp_path / "run.py", "urbansound8k-av", "--source", raw, "--out", out, "--jobs", "2",
+         "--no-progress"], cwd=ROOT, env=os.environ | {"PYTHONPATH": str(ROOT)}, start_new_session=True,
+        stdout=subprocess.DEVNULL,
+    )  # fmt: skip
+    while not list(out.glob("shards/*.arrow*")):
+        assert process.poll() is None
+        time.sleep(0.01)
+    process.terminate()
+    assert process.wait(timeout=30) == 143
+    for _ in range(300):
+        try:
+            os.killpg(process.pid, 0)
+        except ProcessLookupError:
+            break
+        time.sleep(0.1)
+    else:
+        pytest.fail("processes are left")
+
+
+def test_all_cores_give_what_one_gives'''(call, tmp_path):
     raw = tmp_path / "raw"
     official.urbansound8k_av(raw, per_class=30)
     for jobs in (1, 2):
