@@ -257,7 +257,7 @@ def test_asked_to_end_a_program_ends_the_processes_it_started(tmp_path):
         pytest.fail("processes are left")
 
 
-def test_all_cores_give_what_one_gives'''(call, tmp_path):
+def test_all_cores_give_what_one_gives(call, tmp_path):
     raw = tmp_path / "raw"
     official.urbansound8k_av(raw, per_class=30)
     for jobs in (1, 2):
