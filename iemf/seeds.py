@@ -16,6 +16,8 @@ class Stream(IntEnum):
     AUGMENTATION = 4
     SPLIT = 5  # into train and test, where a data set leaves it to us
     VALIDATION = 6  # set aside from train
+    EXEMPLARS = 7  # of class-incremental learning
+    TASK = 8  # initial weights of a task
 
 
 def mix_seed(stream: Stream, *parts: int) -> int:

@@ -1,0 +1,208 @@
+"""Task after task: the loop of class-incremental learning.
+
+In every task the model of the task before is kept as teacher, the classifier gains rows, and validation over all
+classes seen chooses the epoch; then every task so far is tested once. A checkpoint after each task is where a run
+resumes.
+"""
+
+import copy
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+from torch.utils.data import BatchSampler
+from tqdm import tqdm
+
+from iemf.balance.inverse_effectiveness import InverseEffectiveness
+from iemf.continual import memory
+from iemf.continual.data import ContinualData, FeatureBatch, FeatureSplit
+from iemf.continual.methods import Method, Step
+from iemf.continual.model import ContinualNetwork, Output
+from iemf.errors import UserError
+from iemf.seeds import Stream, mix_seed
+from iemf.training import checkpoint
+from iemf.training.record import RunFolder
+
+MakeOptimizer = Callable[[nn.Module], torch.optim.Optimizer]
+MakeModulation = Callable[[ContinualNetwork, torch.optim.Optimizer], InverseEffectiveness]
+
+
+@dataclass(frozen=True)
+class ContinualOptions:
+    """How long, how fast and with what memory."""
+
+    epochs: int
+    batch_size: int
+    memory: int
+    seed: int
+    joint: bool = False  # losses of the heads too
+    modulate_epochs: tuple[int, int] | None = None  # first epoch with ξ and the first without; None: all
+    progress: bool = True
+
+
+class ContinualTrainer:
+    """Trains one network on one benchmark into one run folder.
+
+    Args:
+        network: for the classes of the first task, on its device.
+        method, data, options, folder: what, on what, how, and where to.
+        make_optimizer: called anew in every task: the classifier's parameters are new objects.
+        make_modulation: IEMF on the classifier, likewise; None for vanilla and joint learning.
+    """
+
+    def __init__(
+        self,
+        network: ContinualNetwork,
+        method: Method,
+        data: ContinualData,
+        options: ContinualOptions,
+        folder: RunFolder,
+        make_optimizer: MakeOptimizer,
+        make_modulation: MakeModulation | None = None,
+    ) -> None:
+        self.network, self.method, self.data, self.options, self.folder = network, method, data, options, folder
+        self.make_optimizer, self.make_modulation = make_optimizer, make_modulation
+        self.device = next(network.parameters()).device
+        self.accuracies: list[list[float]] = []
+        self.history: list[dict] = []
+
+    def fit(self, resume: bool = False) -> list[list[float]]:
+        """Learn every task; the matrix a[k][j] of test accuracies in percent.
+
+        Raises:
+            UserError: the loss is not finite, or the memory does not fit; finished tasks are kept.
+        """
+        if resume and self.folder.last_checkpoint.exists():
+            self._restore()
+        first = len(self.accuracies)
+        bar = tqdm(total=self.options.epochs * len(self.data.tasks), initial=self.options.epochs * first, unit="epoch",
+                   desc=self.folder.path.name, disable=not self.options.progress, dynamic_ncols=True)  # fmt: skip
+        with bar:
+            for task in range(first, len(self.data.tasks)):
+                self._learn(task, bar)
+                seen = self.data.tasks[: task + 1]
+                self.accuracies.append([self._accuracy(self.data.test, [classes])[0] for classes in seen])
+                self._keep(task)
+        return self.accuracies
+
+    def _learn(self, task: int, bar: tqdm) -> None:
+        options, classes = self.options, self.data.tasks[task]
+        torch.manual_seed(mix_seed(Stream.TASK, options.seed, task))
+        teacher = copy.deepcopy(self.network).eval().requires_grad_(False) if task else None
+        self.network.grow(classes.stop)
+        optimizer = self.make_optimizer(self.network)
+        modulation = self.make_modulation(self.network, optimizer) if self.make_modulation else None
+        exemplars = self._exemplars(task)
+        best = None
+        for epoch in range(options.epochs):
+            window = options.modulate_epochs
+            active = modulation if window is None or window[0] <= epoch < window[1] else None
+            self.network.train()
+            totals = torch.zeros(3, dtype=torch.float64, device=self.device)
+            for current, batch in self._batches(task, epoch, exemplars):
+                totals += self._step(task, current, batch, teacher, optimizer, active)
+            loss, xi, steps = totals.tolist()
+            if not abs(loss) < float("inf"):
+                raise UserError(f"training diverged: the loss of task {task}, epoch {epoch} is {loss}; train anew in "
+                                f"another --out with a lower --lr")  # fmt: skip
+            accuracy, val_loss = self._accuracy(self.data.val, self.data.tasks[: task + 1])
+            self.history.append({"task": task, "epoch": epoch, "loss": loss / steps, "val_accuracy": accuracy,
+                                 "val_loss": val_loss, "xi": xi / steps if active else None})  # fmt: skip
+            rank = (accuracy, -val_loss)
+            if best is None or rank > best[0]:
+                best = rank, copy.deepcopy(self.network.state_dict())
+            bar.update()
+            bar.set_postfix_str(f"task {task + 1}/{len(self.data.tasks)}, val {accuracy:.1f} %")
+        self.network.load_state_dict(best[1])
+
+    def _step(
+        self,
+        task: int,
+        current: int,
+        batch: FeatureBatch,
+        teacher: ContinualNetwork | None,
+        optimizer: torch.optim.Optimizer,
+        modulation: InverseEffectiveness | None,
+    ) -> Tensor:
+        """One optimiser step; (loss, ξ, 1) on the device."""
+        first_new = self.data.tasks[task].start
+        output = self.network(batch.audio, batch.visual)
+        loss = self._loss(output, batch, current, task, teacher)
+        loss.backward()
+        xi = loss.new_zeros(())
+        if modulation is not None:
+            fused, *unimodal = (logits[:current, first_new:] for logits in (output.fused, output.audio, output.visual))
+            xi = modulation.modulate(unimodal, fused, batch.label[:current] - first_new)
+        optimizer.step()
+        optimizer.zero_grad()
+        return torch.stack([loss.detach(), xi, torch.ones_like(xi)]).double()
+
+    def _loss(
+        self, output: Output, batch: FeatureBatch, current: int, task: int, teacher: ContinualNetwork | None
+    ) -> Tensor:
+        """The method's loss of the fused logits and, in joint learning, of both heads' too."""
+        names = ("fused", "audio", "visual") if self.options.joint else ("fused",)
+        if teacher is None:
+            return sum(self.method.first_task_loss(getattr(output, name), batch.label) for name in names)
+        with torch.no_grad():
+            old = teacher(batch.audio, batch.visual)
+        tasks = self.data.tasks
+        slices = [slice(classes.start, classes.stop) for classes in tasks[:task]]
+        step = Step(batch.label, current, tasks[task].start, slices)
+        total = sum(self.method.loss(getattr(output, name), getattr(old, name), step) for name in names)
+        return total + self.method.further_loss(output, old, step)
+
+    def _exemplars(self, task: int) -> list[int]:
+        """Training rows of old classes that the memory holds."""
+        if not task or not self.method.uses_memory:
+            return []
+        train = self.data.train
+        old = {label: train.rows_of(range(label, label + 1)) for label in range(self.data.tasks[task].start)}
+        kept = memory.select(old, self.options.memory, self.options.seed)
+        return [row for rows in kept.values() for row in rows]
+
+    def _batches(self, task: int, epoch: int, exemplars: list[int]) -> Iterator[tuple[int, FeatureBatch]]:
+        """(B_c, batch): shuffled samples of the task, and behind them as many exemplars, or all there are."""
+        generator = torch.Generator().manual_seed(mix_seed(Stream.ORDER, self.options.seed, task, epoch))
+        rows = self.data.train.rows_of(self.data.tasks[task])
+        order = [rows[i] for i in torch.randperm(len(rows), generator=generator).tolist()]
+        size = self.options.batch_size
+        for start in range(0, len(order), size):
+            part = order[start : start + size]
+            picks = torch.randperm(len(exemplars), generator=generator)[: len(part)].tolist()
+            yield len(part), self._read(self.data.train, part + [exemplars[i] for i in picks])
+
+    def _read(self, split: FeatureSplit, rows: list[int]) -> FeatureBatch:
+        """Rows of a split on the device, in float32."""
+        batch = split.__getitems__(rows)
+        audio, visual = (part.to(self.device, non_blocking=True).float() for part in batch[:2])
+        return FeatureBatch(audio, visual, batch.label.to(self.device, non_blocking=True))
+
+    @torch.no_grad()
+    def _accuracy(self, split: FeatureSplit, tasks: list[range]) -> tuple[float, float]:
+        """(percent right among all classes seen, mean cross-entropy) over the samples of some tasks."""
+        self.network.eval()
+        rows = [row for classes in tasks for row in split.rows_of(classes)]
+        totals = torch.zeros(2, dtype=torch.float64, device=self.device)
+        for part in BatchSampler(rows, self.options.batch_size, drop_last=False):
+            batch = self._read(split, part)
+            logits = self.network(batch.audio, batch.visual).fused
+            right = (logits.argmax(1) == batch.label).sum()
+            totals += torch.stack([right.double(), F.cross_entropy(logits, batch.label, reduction="sum").double()])
+        right, loss = totals.tolist()
+        return 100 * right / len(rows), loss / len(rows)
+
+    def _keep(self, task: int) -> None:
+        content = {"task": task, "network": self.network.state_dict()}
+        content |= {"accuracies": self.accuracies, "history": self.history}
+        checkpoint.save(self.folder.checkpoints / f"task{task}.pt", content)
+        checkpoint.save(self.folder.last_checkpoint, content)
+        self.folder.write_metrics(self.history)
+
+    def _restore(self) -> None:
+        content = checkpoint.load(self.folder.last_checkpoint)
+        self.network.grow(self.data.tasks[content["task"]].stop)
+        self.network.load_state_dict(content["network"])
+        self.accuracies, self.history = content["accuracies"], content["history"]
