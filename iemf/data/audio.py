@@ -19,6 +19,8 @@ N_FFT = 512
 HOP = 353  # 3 s at 22.05 kHz become 188 frames of 257 bins
 INT16 = 32767
 RESAMPLING_MARGIN = 0.1  # seconds: more than the resampling filter reaches
+WHOLE = 0.95  # of the samples that a file promises; MP3 headers promise a few too many
+LONGEST_PAGE = 65307  # bytes of an Ogg page
 EXTENSIONS = (".wav", ".flac", ".ogg", ".mp3")
 
 
@@ -65,7 +67,7 @@ def _read_sound_file(path: Path, seconds: float | None) -> tuple[np.ndarray, int
     try:
         with soundfile.SoundFile(path) as file:
             rate = file.samplerate
-            count = -1 if seconds is None else round(seconds * rate)
+            count = file.frames if seconds is None else min(file.frames, round(seconds * rate))
             samples = file.read(count, dtype="float32", always_2d=True).T
         missing = _missing_bytes(path)
     except (soundfile.LibsndfileError, OSError, RuntimeError) as error:
@@ -74,6 +76,8 @@ def _read_sound_file(path: Path, seconds: float | None) -> tuple[np.ndarray, int
         raise UserError(f"{path} is truncated: {missing} bytes are missing; repair or remove it")
     if samples.shape[1] == 0:
         raise UserError(f"{path} holds no sound; repair or remove it")
+    if samples.shape[1] < WHOLE * count or not _has_last_page(path):
+        raise UserError(f"{path} is truncated; repair or remove it")
     return samples, rate
 
 
@@ -84,6 +88,17 @@ def _missing_bytes(path: Path) -> int:
     if mark != b"RIFF" or declared in (0, 2**32 - 1):  # written to a pipe: the length was not known
         return 0
     return max(0, declared + 8 - path.stat().st_size - 1)  # the padding byte at the end is often left out
+
+
+def _has_last_page(path: Path) -> bool:
+    """Whether an Ogg file ends with the page that is marked as the last; True of any other file."""
+    if path.suffix.lower() != ".ogg":
+        return True
+    with path.open("rb") as file:
+        file.seek(max(0, path.stat().st_size - LONGEST_PAGE))
+        end = file.read()
+    start = end.rfind(b"OggS")
+    return start >= 0 and len(end) > start + 5 and bool(end[start + 5] & 4)
 
 
 def fit(wave: Tensor, length: int) -> Tensor:

@@ -1,10 +1,12 @@
 """Images: reading files, cropping for training, resizing for evaluation."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
+import numpy as np
 import torch
-from PIL import Image, UnidentifiedImageError
+from PIL import Image, ImageOps, UnidentifiedImageError
 from torch import Tensor, nn
 from torchvision.transforms import InterpolationMode, v2
 
@@ -13,6 +15,8 @@ from iemf.errors import UserError
 EXTENSIONS = (".jpg", ".jpeg", ".png", ".bmp", ".webp")
 MEAN = (0.485, 0.456, 0.406)  # of ImageNet, per RGB channel in 0..1
 STD = (0.229, 0.224, 0.225)
+ORIENTATION = 0x0112  # EXIF
+BROKEN = (UnidentifiedImageError, OSError, SyntaxError, ValueError, Image.DecompressionBombError)
 
 
 def read(path: Path) -> Tensor:
@@ -21,10 +25,30 @@ def read(path: Path) -> Tensor:
     Raises:
         UserError: the file cannot be decoded.
     """
+    return v2.functional.pil_to_tensor(open_rgb(path)[0])
+
+
+def open_rgb(path: Path) -> tuple[Image.Image, bool]:
+    """(an image file in RGB, upright as its EXIF data say; whether it is a JPEG file of just these pixels).
+
+    Raises:
+        UserError: the file cannot be decoded, or is too large to be a picture.
+    """
+    with _named(path), Image.open(path) as file:
+        upright = ImageOps.exif_transpose(file)
+        as_it_is = file.format == "JPEG" and file.mode == "RGB" and upright.size == file.size
+        as_it_is = as_it_is and file.getexif().get(ORIENTATION, 1) == 1
+        if upright.mode.startswith("I"):  # 16 bits, which PIL would clip at 255
+            upright = Image.fromarray((np.asarray(upright) // 257).clip(0, 255).astype(np.uint8))
+        return upright.convert("RGB"), as_it_is
+
+
+@contextmanager
+def _named(path: Path) -> Iterator[None]:
+    """Name the file in whatever PIL says of it."""
     try:
-        with Image.open(path) as image:
-            return v2.functional.pil_to_tensor(image.convert("RGB"))
-    except (UnidentifiedImageError, OSError, SyntaxError, ValueError) as error:
+        yield
+    except BROKEN as error:
         raise UserError(f"{path} cannot be read as an image ({error}); repair or remove it") from None
 
 
@@ -34,11 +58,8 @@ def check(path: Path) -> None:
     Raises:
         UserError: the file is no image.
     """
-    try:
-        with Image.open(path):
-            pass
-    except (UnidentifiedImageError, OSError) as error:
-        raise UserError(f"{path} cannot be read as an image ({error}); repair or remove it") from None
+    with _named(path), Image.open(path):
+        pass
 
 
 def stack(pictures: Sequence[Tensor]) -> Tensor:

@@ -1,5 +1,6 @@
 """Video files: frames and sound through PyAV, i.e. FFmpeg."""
 
+import math
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -51,28 +52,33 @@ def frame_count(path: Path) -> int:
     with _open(path) as container:
         if not container.streams.video:
             raise UserError(f"{path} holds no pictures; repair or remove it")
-        pictures, end, begin = 0, 0.0, float("inf")
+        film = container.streams.video[0]
+        pictures, begin, end, film_end = 0, math.inf, 0.0, 0.0  # seconds
         for packet in container.demux():
             if not packet.size:
                 continue
-            pictures += packet.stream.index == container.streams.video[0].index
+            of_film = packet.stream.index == film.index
+            pictures += of_film
             if packet.pts is not None:
-                begin = min(begin, float(packet.pts * packet.time_base))
-                end = max(end, float((packet.pts + (packet.duration or 0)) * packet.time_base))
+                packet_end = float((packet.pts + (packet.duration or 0)) * packet.time_base)
+                begin, end = min(begin, float(packet.pts * packet.time_base)), max(end, packet_end)
+                film_end = max(film_end, packet_end) if of_film else film_end
         declared = (container.duration or 0) / av.time_base
         if end - begin < WHOLE * declared - SLACK:
             raise UserError(
                 f"{path} is truncated: {max(0.0, end - begin):.1f} s of {declared:.1f} s; repair or remove it"
             )
-        if pictures < WHOLE * (promised := container.streams.video[0].frames):
-            raise UserError(f"{path} is truncated: {pictures} frames of {promised}; repair or remove it")
+        # By time, not by packets: an AVI file leaves out frames that repeat the one before.
+        promised = film.frames / film.average_rate if film.frames and film.average_rate else 0.0
+        if film_end < WHOLE * float(promised) - SLACK:
+            raise UserError(f"{path} is truncated: {film_end:.1f} s of {float(promised):.1f} s; repair or remove it")
     if pictures == 0:
         raise UserError(f"{path} holds no pictures; repair or remove it")
     return pictures
 
 
 def frames(path: Path, choose: Callable[[int], Sequence[int]], short_side: int | None = None) -> list[np.ndarray]:
-    """Chosen frames as RGB uint8 [H, W, 3], in the order chosen.
+    """Chosen frames as RGB uint8 [H, W, 3], in the order chosen, all of the size of the first one decoded.
 
     Args:
         path: the file.
@@ -83,27 +89,32 @@ def frames(path: Path, choose: Callable[[int], Sequence[int]], short_side: int |
         UserError: see :func:`frame_count`; or less can be decoded than the packets promise.
     """
     positions = choose(frame_count(path))
-    wanted, found, decoded = set(positions), {}, None
+    wanted, found, decoded, size = set(positions), {}, None, (0, 0)
     with _open(path) as container:
         for position, frame in enumerate(container.decode(container.streams.video[0])):
+            if decoded is None:
+                size = _shrunk(frame, short_side)
             decoded = frame
             if position in wanted:
-                found[position] = _rgb(frame, short_side)
+                found[position] = _rgb(frame, size)
             if len(found) == len(wanted):
                 break
         else:
             if decoded is None or position + 1 < WHOLE * max(positions):
                 raise UserError(f"{path} breaks off: its frames cannot all be decoded; repair or remove it")
-            last = _rgb(decoded, short_side)  # some containers count packets that give no frame, at the end
+            last = _rgb(decoded, size)  # some containers count packets that give no frame, at the end
             found |= dict.fromkeys(wanted - found.keys(), last)
     return [found[position] for position in positions]
 
 
-def _rgb(frame: av.VideoFrame, short_side: int | None) -> np.ndarray:
-    height, width = frame.height, frame.width
-    if short_side is not None and min(height, width) > short_side:
-        scale = short_side / min(height, width)
-        height, width = round(height * scale), round(width * scale)
+def _shrunk(frame: av.VideoFrame, short_side: int | None) -> tuple[int, int]:
+    """(height, width), the shorter of them at most ``short_side``."""
+    scale = min(1.0, (short_side or math.inf) / min(frame.height, frame.width))
+    return round(frame.height * scale), round(frame.width * scale)
+
+
+def _rgb(frame: av.VideoFrame, size: tuple[int, int]) -> np.ndarray:
+    height, width = size
     pixels = frame.to_ndarray(format="rgb24", width=width, height=height, interpolation="AREA")
     turns = round(frame.rotation / 90) % 4  # as the camera was held
     return np.ascontiguousarray(np.rot90(pixels, turns)) if turns else pixels

@@ -1,9 +1,12 @@
 """Unpacking what was downloaded, without letting a name in an archive write outside the target."""
 
+import gzip
+import lzma
 import os
 import shutil
 import tarfile
 import zipfile
+import zlib
 from pathlib import Path, PurePosixPath
 
 from tqdm import tqdm
@@ -11,6 +14,10 @@ from tqdm import tqdm
 from iemf.errors import UserError
 
 SUFFIXES = (".zip", ".tar", ".tar.gz", ".tgz", ".tar.bz2", ".tar.xz")
+
+
+DAMAGED = (tarfile.TarError, zipfile.BadZipFile, gzip.BadGzipFile, lzma.LZMAError, zlib.error, EOFError, RuntimeError)
+BLOCK = 512  # bytes of a tar archive
 
 
 def is_archive(path: Path) -> bool:
@@ -30,8 +37,9 @@ def unpack(archive: Path, target: Path, progress: bool = True) -> None:
         partial.mkdir(parents=True)
         _extract(archive, partial, progress)
         partial.rename(target)
-    except (tarfile.TarError, zipfile.BadZipFile, EOFError, RuntimeError) as error:
-        raise UserError(f"{archive} cannot be unpacked ({error}); download it again") from None
+    except DAMAGED as error:
+        reason = " ".join(str(error).split())
+        raise UserError(f"{archive} cannot be unpacked ({reason}); download it again") from None
     except OSError as error:
         raise UserError(f"{archive} cannot be unpacked into {target} ({error.strerror or error}); "
                         f"make room there or name another --out") from None  # fmt: skip
@@ -51,6 +59,13 @@ def _extract(archive: Path, target: Path, progress: bool) -> None:
         for member in tqdm(file, **bar):
             _refuse_outside(archive, member.name)
             file.extract(member, target, filter="data")
+        # tarfile takes a damaged header for the end. The end is a block of zeros; and a compressed file's checksum
+        # is looked at when all of it has been read.
+        file.fileobj.seek(file.offset)
+        if file.fileobj.read(BLOCK) != bytes(BLOCK):
+            raise tarfile.ReadError("it breaks off before its end mark")
+        while file.fileobj.read(2**20):
+            pass
 
 
 def _refuse_outside(archive: Path, name: str) -> None:

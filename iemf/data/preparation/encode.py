@@ -4,9 +4,9 @@ import io
 from dataclasses import dataclass
 from pathlib import Path
 
-from PIL import Image, ImageOps, UnidentifiedImageError
+from PIL import Image
 
-from iemf.data import audio, video
+from iemf.data import audio, image, video
 from iemf.data.clip import Clip
 from iemf.data.clips import spread
 from iemf.data.preparation.shard import Row
@@ -74,15 +74,10 @@ def evenly(count: int, most: int) -> list[int]:
 def _read_images(paths: list[Path], form: Form) -> list[bytes]:
     files, sizes = [], set()
     for path in paths:
-        try:
-            with Image.open(path) as file:
-                small = min(file.size) <= form.frame_size and not file.getexif().get(0x0112, 1) > 1
-                picture = ImageOps.exif_transpose(file).convert("RGB")
-                ready = small and file.format == "JPEG" and file.mode == "RGB"
-        except (UnidentifiedImageError, OSError, SyntaxError, ValueError) as error:
-            raise UserError(f"{path} cannot be read as an image ({error}); repair or remove it") from None
+        picture, as_it_is = image.open_rgb(path)
         # A JPEG file that fits is taken as it is: encoding it again would only lose.
-        files.append(path.read_bytes() if ready else _as_jpeg(_shrink(picture, form.frame_size), form.quality))
+        keep = as_it_is and min(picture.size) <= form.frame_size
+        files.append(path.read_bytes() if keep else _as_jpeg(_shrink(picture, form.frame_size), form.quality))
         sizes.add(picture.size)
     if len(sizes) > 1:
         raise UserError(f"{paths[0].parent}: the frames of the clip differ in size: {sorted(sizes)}")

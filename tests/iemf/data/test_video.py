@@ -1,12 +1,13 @@
 """Real encoded videos: which frames come, and what is said of damaged ones."""
 
+import av
 import numpy as np
 import pytest
 import torch
 
 from iemf.data import audio, video
 from iemf.errors import UserError
-from tests.media import CODECS, write_video
+from tests.media import CODECS, tone, write_video
 
 
 @pytest.fixture(params=sorted(CODECS))
@@ -39,18 +40,57 @@ def test_sound_of_a_film_is_its_tone_at_our_rate(film):
     assert 2.0 <= len(audio.read(film)) / 22050 < 2.15  # codecs pad
 
 
-def test_a_film_as_it_was_held(tmp_path, monkeypatch):
-    """A frame marked as turned by 90 degrees comes upright."""
+def test_a_film_is_upright_as_its_header_says(tmp_path):
+    """A camera held sideways writes a turn of 90 degrees clockwise: the top left belongs at the top right."""
+    path = tmp_path / "held.mp4"
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream("libx264", rate=10)
+        stream.width, stream.height, stream.pix_fmt = 64, 48, "yuv420p"
+        pixels = np.zeros((48, 64, 3), np.uint8)
+        pixels[:24, :32] = 255
+        for _ in range(5):
+            container.mux(stream.encode(av.VideoFrame.from_ndarray(pixels, format="rgb24")))
+        container.mux(stream.encode())
 
-    class Turned:
-        height, width, rotation = 2, 3, 90
+    def matrix(*values):
+        return b"".join(int(value * 65536).to_bytes(4, "big", signed=True) for value in values) + b"\x40\0\0\0"
 
-        def to_ndarray(self, **_):
-            return np.arange(18, dtype=np.uint8).reshape(2, 3, 3)
+    data = path.read_bytes()
+    track = data.index(b"tkhd")
+    upright, turned = matrix(1, 0, 0, 0, 1, 0, 0, 0), matrix(0, 1, 0, -1, 0, 0, 0, 0)
+    path.write_bytes(data[:track] + data[track:].replace(upright, turned, 1))
+    frame = video.frames(path, lambda _: [0])[0]
+    assert frame.shape == (64, 48, 3)
+    quadrants = [frame[:32, :24], frame[:32, 24:], frame[32:, :24], frame[32:, 24:]]
+    assert [quadrant.mean() > 128 for quadrant in quadrants] == [False, True, False, False]
 
-    upright = video._rgb(Turned(), None)
-    assert upright.shape == (3, 2, 3)
-    assert upright[0, 0].tolist() == [6, 7, 8]  # what was at the right is at the top
+
+def test_a_film_that_changes_size_gives_frames_of_one_size(tmp_path):
+    for name, size in (("a", (64, 48)), ("b", (96, 80))):
+        with av.open(str(tmp_path / f"{name}.ts"), "w", format="mpegts") as container:
+            stream = container.add_stream("mpeg2video", rate=25)
+            stream.width, stream.height, stream.pix_fmt = *size, "yuv420p"
+            for _ in range(10):
+                pixels = np.zeros((size[1], size[0], 3), np.uint8)
+                container.mux(stream.encode(av.VideoFrame.from_ndarray(pixels, format="rgb24")))
+            container.mux(stream.encode())
+    joined = tmp_path / "joined.mpg"
+    joined.write_bytes((tmp_path / "a.ts").read_bytes() + (tmp_path / "b.ts").read_bytes())
+    assert {frame.shape for frame in video.frames(joined, lambda count: list(range(count)))} == {(48, 64, 3)}
+
+
+def test_an_avi_that_repeats_frames_is_whole(tmp_path):
+    """Every other frame dropped, as recorders do when nothing moves."""
+    path = tmp_path / "dropped.avi"
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream("mpeg4", rate=20)
+        stream.width, stream.height, stream.pix_fmt = 64, 48, "yuv420p"
+        for i in range(20):
+            frame = av.VideoFrame.from_ndarray(np.full((48, 64, 3), 10 * i, np.uint8), format="rgb24")
+            frame.pts = 2 * i
+            container.mux(stream.encode(frame))
+        container.mux(stream.encode())
+    assert video.frame_count(path) == 20
 
 
 @pytest.mark.parametrize("share", [0.6, 0.3, 0.02])
@@ -73,10 +113,6 @@ def test_what_is_no_film_or_lacks_a_track(tmp_path):
 
 
 def test_sound_in_a_film_without_pictures(tmp_path):
-    import av
-
-    from tests.media import tone
-
     path = tmp_path / "dark.mp4"
     with av.open(str(path), "w") as container:
         stream = container.add_stream("aac", rate=44100, layout="mono")

@@ -7,6 +7,7 @@ import pytest
 import soundfile
 from PIL import Image
 
+from iemf.data import image
 from iemf.data.clip import Clip
 from iemf.data.preparation.encode import Form, encode, evenly
 from iemf.errors import UserError
@@ -51,6 +52,22 @@ def test_a_small_jpeg_is_kept_as_it_is_and_others_are_not(tmp_path):
     assert picture(frames("turned.jpg")[0]).size == (10, 20)
 
 
+def test_sixteen_bits_keep_their_greys_prepared_or_raw(tmp_path):
+    write_sound(tmp_path / "x.wav")
+    ramp = np.linspace(0, 65535, 900).reshape(30, 30).astype(np.uint16)
+    Image.fromarray(ramp).save(tmp_path / "deep.png")
+    stored = encode(Clip("x", 0, tmp_path / "x.wav", (tmp_path / "deep.png",)), FORM).frames
+    for pixels in (np.asarray(picture(stored[0])), image.read(tmp_path / "deep.png").permute(1, 2, 0).numpy()):
+        assert np.abs(pixels[..., 0].astype(int) - ramp // 257).max() <= 4
+
+
+def test_a_turned_picture_is_upright_prepared_or_raw(tmp_path):
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    Image.new("RGB", (20, 10)).save(tmp_path / "turned.jpg", exif=exif)
+    assert image.read(tmp_path / "turned.jpg").shape == (3, 20, 10)
+
+
 @pytest.mark.parametrize(("count", "most", "positions"), [(10, 3, [1, 5, 8]), (3, 16, [0, 1, 2]), (1, 1, [0])])
 def test_no_frame_is_stored_twice(count, most, positions):
     assert evenly(count, most) == positions
@@ -89,11 +106,19 @@ def spoil(tmp_path, kind):
         return Clip("x", 0, sound, (image, tmp_path / "y.jpg")), "differ in size"
     if kind == "known before":
         return Clip("x", 0, None, (), "no file of this name"), "no file of this name"
+    if kind in ("truncated .mp3", "truncated .ogg"):
+        packed = tmp_path / f"x{kind[-4:]}"
+        soundfile.write(packed, tone(3, 440, 16000), 16000)
+        packed.write_bytes(packed.read_bytes()[: packed.stat().st_size // 3])
+        return Clip("x", 0, packed, (image,)), rf"x\{kind[-4:]} (is truncated|cannot be read)"
+    if kind == "picture bomb":
+        Image.new("1", (20000, 20000)).save(tmp_path / "x.png")
+        return Clip("x", 0, sound, (tmp_path / "x.png",)), r"x\.png cannot be read as an image \(Image size"
     raise AssertionError(kind)
 
 
 KINDS = ["silent", "empty file", "no samples", "truncated sound", "truncated picture", "no such file", "not a number",
-         "frames of two sizes", "known before"]  # fmt: skip
+         "frames of two sizes", "known before", "truncated .mp3", "truncated .ogg", "picture bomb"]  # fmt: skip
 
 
 @pytest.mark.parametrize("kind", KINDS)
