@@ -13,7 +13,7 @@ setup(
     long_description=Path(__file__).with_name("README.md").read_text(encoding="utf-8"),
     long_description_content_type="text/markdown",
     license="MIT",
-    python_requires=">=3.11",
+    python_requires=">=3.11.4",
     packages=find_packages(include=["iemf*", "iemf_ann*", "iemf_snn*", "experiments*"]),
     package_data={"experiments": ["*.sh", "paper/*.csv"], "iemf_snn": ["kernels/lif.cu"]},
     install_requires=[

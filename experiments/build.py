@@ -16,6 +16,8 @@ from iemf.data import av_digits, folder, prepared
 from iemf.data.base import AudioVisualData
 from iemf.data.clips import View
 from iemf.data.noise import CLEAN, Noise
+from iemf.data.preparation import manifest
+from iemf.errors import UserError
 from iemf.fusion import FUSIONS
 from iemf.network import AudioVisualNetwork
 
@@ -28,6 +30,9 @@ def build_data(config: RunConfig) -> AudioVisualData:
     test_noise = Noise(config.test_snr_audio or noise.audio, config.test_snr_visual or noise.visual)
     if config.dataset == "av-digits":
         return av_digits.load(config.seed, noise, test_noise)
+    if config.data_digest != (now := manifest.digest(config.data_root)):
+        raise UserError(f"{config.data_root} was prepared anew since the run began ({config.data_digest} then, {now} "
+                        f"now); train again into another --out")  # fmt: skip
     view = View(config.frames, config.image_size, config.seconds)
     own = {"seed": config.seed, "view": view, "noise": noise, "test_noise": test_noise}
     own |= {"spectrogram_size": config.spectrogram_size}

@@ -12,6 +12,7 @@ from tqdm import tqdm
 
 from experiments.options import RunConfig, resolve
 from iemf.errors import UserError
+from iemf.processes import begin_worker
 from iemf.training import RunFolder
 
 POLL_SECONDS = 1.0
@@ -62,7 +63,7 @@ def run_grid(configs: Sequence[RunConfig], jobs: int, train: Callable[[RunConfig
     threads = max(1, available_cores() // jobs)
     context = multiprocessing.get_context("spawn")
     with (
-        ProcessPoolExecutor(min(jobs, len(todo)), context, initializer=_limit_threads, initargs=(threads,)) as pool,
+        ProcessPoolExecutor(min(jobs, len(todo)), context, initializer=begin_worker, initargs=(threads,)) as pool,
         tqdm(total=sum(map(cost, todo)), initial=sum(map(progress, todo)), desc="grid", unit="epoch",
              bar_format="{desc}: {percentage:3.0f}%|{bar}| {elapsed}<{remaining}{postfix}", dynamic_ncols=True) as bar,
     ):  # fmt: skip
@@ -95,10 +96,6 @@ def _watch(pending: dict[Future, RunConfig], todo: list[RunConfig], bar: tqdm) -
         bar.set_postfix_str(f"{finished}/{len(todo)} runs")
         bar.refresh()
     return failures
-
-
-def _limit_threads(threads: int) -> None:
-    torch.set_num_threads(threads)
 
 
 def cost(config: RunConfig) -> int:

@@ -7,9 +7,11 @@ from pathlib import Path
 from typing import Literal
 
 import torch
+import tyro
 
 from experiments import published
 from iemf.data.av_digits import NOISE as DIGITS_NOISE
+from iemf.data.preparation import manifest
 from iemf.errors import UserError
 from iemf_snn import kernels
 
@@ -37,6 +39,7 @@ RELEASED_MODULATE_FROM = {"crema-d": 60}  # the released scripts' epoch window; 
 SNRS = ("snr_audio", "snr_visual", "test_snr_audio", "test_snr_visual")
 SHORTEST_SOUND = 0.05  # seconds; a spectrogram needs more than one window of 23 ms
 DIGITS_DROP = 0.75  # of the epochs, after which the learning rate falls to a tenth
+LOUDEST = 100  # dB; beyond, float32 holds the noise alone
 ADAPTIVE = ("adam", "adamw")
 ADAPTIVE_LR = 1e-3
 
@@ -94,6 +97,8 @@ class TrainingConfig:
     seconds: float | None = None
     """all but av-digits: length of the sound; 3 by default, urbansound8k-av 4."""
     precision: Literal["fp32", "bf16", "fp16"] = "fp32"
+    data_digest: tyro.conf.Suppress[str | None] = None
+    """Filled in: which preparation of --data-root the run was made with; resumed, it must be the same."""
     workers: int | None = None
     """all but av-digits: processes that read files; by default one less than there are cores."""
 
@@ -168,6 +173,7 @@ def resolve(config: RunConfig) -> RunConfig:
     missing = {name: value for name, value in defaults.items() if getattr(config, name) is None}
     if config.data_root is not None:
         missing["data_root"] = config.data_root.expanduser().absolute()
+        missing["data_digest"] = config.data_digest or manifest.digest(missing["data_root"])
     config = replace(config, **missing)
     ratios = {name: getattr(config, name) for name in SNRS}
     config = replace(config, **{name: snr * 2 for name, snr in ratios.items() if snr is not None and len(snr) == 1})
@@ -244,7 +250,7 @@ def check_ranges(config: RunConfig) -> None:
 def check_snr(option: str, snr: tuple[float, ...]) -> None:
     """Raise UserError unless ``snr`` is (low, high), both finite and in this order, or both infinite (no noise)."""
     clean = all(ratio == math.inf for ratio in snr)
-    if len(snr) != 2 or not (clean or all(map(math.isfinite, snr))):
-        raise UserError(f"{option} must be one or two finite numbers of dB, or inf for no noise")
+    if len(snr) != 2 or not (clean or all(abs(ratio) <= LOUDEST for ratio in snr)):
+        raise UserError(f"{option} must be one or two numbers of dB within ± {LOUDEST}, or inf for no noise")
     if snr[0] > snr[1]:
         raise UserError(f"{option} must run from low to high")

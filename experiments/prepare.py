@@ -22,6 +22,7 @@ from iemf.data.preparation import archive, manifest
 from iemf.data.preparation.encode import Form
 from iemf.data.preparation.run import claim, prepare
 from iemf.errors import UserError
+from iemf.files import read_json, write_json
 
 # Each offers list_clips(source, lists, seed), FORM and PUBLISHED.
 DATASETS: dict[str, ModuleType] = {
@@ -103,20 +104,21 @@ def run(config: PrepareConfig, source: Path, out: Path, wanted: Form) -> None:
         UserError: see :func:`iemf.data.preparation.run.prepare`.
     """
     packed = source.is_file()
+    origin = {}
     if packed:
         if not archive.is_archive(source):
             raise UserError(f"--source {source} is neither a folder nor an archive ({', '.join(archive.SUFFIXES)})")
-        if (out / manifest.MANIFEST).exists():
-            claim(out, config.dataset, wanted)
+        state, seed = source.stat(), config.split_seed or 0
+        origin = {"archive": f"{source.name}, {state.st_size} bytes of {int(state.st_mtime)}, split seed {seed}"}
+        claim(out, config.dataset, wanted)
+        if made_from(out, config.dataset, origin):
             return
-        unpacked = out.with_name(f"{out.name}.{UNPACKED}")
-        if not unpacked.exists():
-            archive.unpack(source, unpacked, config.progress)
-        source = unpacked
+        source = unpacked(source, out, origin, config.progress)
     elif not source.exists():
         raise UserError(f"--source {source} does not exist")
     lists = None if config.lists is None else config.lists.expanduser().absolute()
     listing = DATASETS[config.dataset].list_clips(source, lists, config.split_seed or 0)
+    listing = replace(listing, made_from=listing.made_from | origin)
     jobs = config.jobs or available_cores()
     content = prepare(listing, source, out, config.dataset, wanted, jobs, config.max_skipped, config.progress)
     picture = out / PREVIEW
@@ -124,6 +126,27 @@ def run(config: PrepareConfig, source: Path, out: Path, wanted: Form) -> None:
         preview(out, content, picture)
     if packed:
         shutil.rmtree(source)
+        (out / f"{UNPACKED}.json").unlink()
+
+
+def made_from(out: Path, dataset: str, origin: dict) -> bool:
+    """Whether ``out`` is prepared to the end from this archive, and nothing is missing."""
+    try:
+        content = manifest.read(out, dataset)
+    except UserError:
+        return False
+    return content["made_from"].items() >= origin.items()
+
+
+def unpacked(source: Path, out: Path, origin: dict, progress: bool) -> Path:
+    """The folder in ``out`` that an archive is unpacked to; what another archive left there is removed."""
+    folder, mark = out / UNPACKED, out / f"{UNPACKED}.json"
+    if not (mark.exists() and folder.exists() and read_json(mark) == origin):
+        mark.unlink(missing_ok=True)
+        shutil.rmtree(folder, ignore_errors=True)
+        archive.unpack(source, folder, progress)
+        write_json(mark, origin)
+    return folder
 
 
 if __name__ == "__main__":

@@ -4,6 +4,7 @@ import csv
 import io
 import statistics
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from experiments import published
@@ -26,7 +27,10 @@ def write(runs: Sequence[RunConfig], out: Path) -> str:
         raise UserError(f"no finished run under {out / 'runs'}; leave out --collect to train them")
     cells: dict[Cell, dict[int, dict]] = {}
     for config, folder in finished:
-        folder.check(resolve(config).stored(), resume=True)  # the table must not claim options the runs did not have
+        wanted = resolve(config)
+        if wanted.data_digest is None:  # the data may lie elsewhere by now
+            wanted = replace(wanted, data_digest=folder.read_config().get("data_digest"))
+        folder.check(wanted.stored(), resume=True)  # the table must not claim options the runs did not have
         cells.setdefault((config.network, config.method, config.variant), {})[config.seed] = folder.results()
     example = resolve(finished[0][0])
     summary = [summarise(cell, by_seed) for cell, by_seed in cells.items()]

@@ -20,7 +20,6 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import NamedTuple
 
-import torch
 from accelerate.state import AcceleratorState
 from tqdm import tqdm
 
@@ -33,6 +32,7 @@ from iemf.analysis.robustness_plot import MODALITY_LABELS, accuracy_over_snr, cu
 from iemf.data.base import AudioVisualData, evaluation_loader
 from iemf.errors import UserError
 from iemf.files import read_json, write_atomically, write_json
+from iemf.processes import begin_worker
 from iemf.training import RunFolder, checkpoint
 from iemf.training.evaluate import evaluate
 from iemf.training.record import FREE_FIELDS
@@ -182,7 +182,7 @@ def complete_all(tasks: Sequence[Task], batch_size: int, jobs: int, progress: bo
     """
     context, threads = multiprocessing.get_context("spawn"), max(1, available_cores() // jobs)
     with (
-        ProcessPoolExecutor(jobs, context, initializer=torch.set_num_threads, initargs=(threads,)) as pool,
+        ProcessPoolExecutor(jobs, context, initializer=begin_worker, initargs=(threads,)) as pool,
         tqdm(total=sum(map(Task.cost, tasks)), desc="robustness", disable=not progress, dynamic_ncols=True,
              bar_format="{desc}: {percentage:3.0f}%|{bar}| {elapsed}<{remaining}{postfix}") as bar,
     ):  # fmt: skip

@@ -30,7 +30,11 @@ for dataset in "${datasets[@]}"; do
   echo "== $dataset"
   python -m experiments.compare --dataset "$dataset" --data-root "$data/$dataset" --networks "$NETWORK" \
     --methods "${methods[@]}" --variants "${variants[@]}" --seeds "${seeds[@]}" --out "$out/$dataset/$NETWORK" \
-    ${dry[@]+"${dry[@]}"} "$@" || failed+=("$dataset")
+    ${dry[@]+"${dry[@]}"} "$@" || {
+    code=$?
+    ((code < 128)) || exit "$code" # interrupted: not on to the next
+    failed+=("$dataset")
+  }
 done
 if ((${#failed[@]})); then
   echo "classification_$NETWORK: error: ${failed[*]} did not finish, see above; started again, it goes on" >&2

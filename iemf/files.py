@@ -46,4 +46,6 @@ def read_json(path: Path) -> dict:
     except FileNotFoundError:
         raise UserError(f"{path} is missing; is {path.parent} the right folder?") from None
     except (json.JSONDecodeError, UnicodeDecodeError) as error:
-        raise UserError(f"{path} is not valid JSON ({error}); remove {path.parent} and make it again") from None
+        raise UserError(f"{path} is not valid JSON ({error}); remove it and run the command that made it") from None
+    except OSError as error:
+        raise UserError(f"{path} cannot be read ({error.strerror})") from None

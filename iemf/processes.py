@@ -1,7 +1,25 @@
 """What several processes of one run share."""
 
+import multiprocessing
+import os
+import threading
+
 import torch
 from torch import Tensor
+
+
+def begin_worker(threads: int) -> None:
+    """The first thing that a process of a pool does: take its share of the cores, and end when its parent has ended.
+
+    A worker whose parent was killed would otherwise go on with what is queued, and then wait for ever.
+    """
+    torch.set_num_threads(threads)
+    threading.Thread(target=_end_with_parent, daemon=True).start()
+
+
+def _end_with_parent() -> None:
+    multiprocessing.parent_process().join()
+    os._exit(1)
 
 
 def sum_over_processes(x: Tensor) -> Tensor:

@@ -13,6 +13,7 @@ from iemf.data.base import Batch
 from iemf.data.noise import CLEAN, Noise, add_noise, draw_snr
 from iemf.seeds import Stream, mix_seed, seeded
 
+SPLITS = ("train", "val", "test")
 Choose = Callable[[int], Sequence[int]]
 
 
@@ -53,7 +54,8 @@ class Clips(Dataset):
 
     The wave is int16 or float32, the frames are uint8; either is float32 where noise was added. Crops, jitter and noise
     depend on (seed, epoch, row) alone: not on how many workers read, nor on where a run was resumed.
-    Without ``training`` nothing is random but the noise, which is the same in every epoch and for every seed.
+    Without ``training`` nothing is random but the noise, which is the same in every epoch and for every seed; ``part``
+    tells the splits' noise apart.
     """
 
     def __init__(
@@ -64,9 +66,10 @@ class Clips(Dataset):
         training: bool,
         seed: int = 0,
         noise: Noise = Noise(),  # noqa: B008  immutable
+        part: int = 0,
     ) -> None:
         self.source, self.rows, self.view, self.training = source, list(rows), view, training
-        self.seed, self.epoch, self.noise = seed, 0, noise
+        self.seed, self.epoch, self.noise, self.part = seed, 0, noise, part
         self.length = round(view.seconds * audio.SAMPLE_RATE)
         self.transform = image.training_transform(view.size) if training else image.evaluation_transform(view.size)
 
@@ -86,7 +89,7 @@ class Clips(Dataset):
         """Noise at the ratio that this sample draws: to the sound's mean square, to the pictures' variance."""
         if self.noise == Noise():
             return wave, frames
-        stream = (Stream.TRAINING_NOISE, self.seed, self.epoch) if self.training else (Stream.FIXED_NOISE,)
+        stream = (Stream.TRAINING_NOISE, self.seed, self.epoch) if self.training else (Stream.FIXED_NOISE, self.part)
         generator = torch.Generator().manual_seed(mix_seed(*stream, row))
         ratios = [draw_snr(1, *snr, generator) for snr in self.noise]
         if self.noise.audio != CLEAN:

@@ -71,10 +71,10 @@ def _draw(sounds: dict[str, Path], films: dict[str, Path], seed: int) -> Listing
     clips = [_clip(name, sounds, films) for name in sorted(sounds.keys() | films.keys())]
     if not clips:
         raise UserError("AudioWAV and VideoFlash hold no .wav and .flv files; is --source the right one?")
-    in_test = draw_split([clip.label for clip in clips], TEST_SHARE, seed)
+    known = [clip for clip in clips if clip.label != UNKNOWN]
+    drawn = dict(zip([clip.id for clip in known], draw_split([c.label for c in known], TEST_SHARE, seed), strict=True))
     splits = {
-        split: [clip for clip, test in zip(clips, in_test, strict=True) if test == (split == "test")]
-        for split in ("train", "test")
+        split: [clip for clip in clips if drawn.get(clip.id, False) == (split == "test")] for split in ("train", "test")
     }
     return _listing(splits, {"split": f"9:1, stratified, seed {seed}"})
 

@@ -21,7 +21,7 @@ from tqdm import tqdm
 from iemf.data import audio, image, video
 from iemf.data.base import AudioVisualData
 from iemf.data.clip import Clip, is_image, is_sound, is_video, visible
-from iemf.data.clips import Choose, Clips, FrontEnd, View
+from iemf.data.clips import SPLITS, Choose, Clips, FrontEnd, View
 from iemf.data.noise import Noise
 from iemf.data.preparation.encode import Form
 from iemf.data.preparation.listing import Listing
@@ -68,7 +68,7 @@ def list_tree(root: Path) -> tuple[tuple[str, ...], dict[str, list[Clip]]]:
     classes = list_classes(root)
     if not (root / "test").is_dir():
         raise UserError(f"{root / 'test'} is missing; the test split is yours to choose and is read once, at the end")
-    splits = [split for split in ("train", "val", "test") if (root / split).is_dir()]
+    splits = [split for split in SPLITS if (root / split).is_dir()]
     return classes, {split: list_split(root / split, classes) for split in splits}
 
 
@@ -204,7 +204,7 @@ def load(
         splits["val"] = [clip for clip, chosen in zip(clips, aside, strict=True) if chosen]
     noises = {"train": noise, "val": noise, "test": test_noise or noise}
     datasets = {
-        name: Clips(Files(clips), range(len(clips)), view, name == "train", seed, noises[name])
+        name: Clips(Files(clips), range(len(clips)), view, name == "train", seed, noises[name], SPLITS.index(name))
         for name, clips in splits.items()
     }
     return AudioVisualData(

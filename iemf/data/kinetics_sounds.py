@@ -72,17 +72,23 @@ def find_clips(source: Path) -> dict[Key, Found]:
 
     def of(path: Path) -> Found:
         parts = path.relative_to(source).parts
-        match = CLIP.fullmatch(path.stem)
-        key = (match[1], int(match[2]) if match[2] else None) if match else (path.stem, None)
         parent = parts[-2] if len(parts) > 1 and parts[-2] not in NOT_CLASSES else None
         split = next((part for part in parts[:-1] if part in SPLITS), None)
+        match = CLIP.fullmatch(path.stem)
+        # Only YouTube's ids are one clip's wherever they lie; other names may come again in another class.
+        other = "/".join(filter(None, (split, parent, path.stem)))
+        key = (match[1], int(match[2]) if match[2] else None) if match else (other, None)
         return found.setdefault(key, Found(parent, split))
 
-    for folder, folders, files in os.walk(source):
-        folders.sort()
+    def complain(error: OSError) -> None:
+        raise UserError(f"{error.filename} cannot be listed ({error.strerror}); make it readable or move it away")
+
+    seen = {source.resolve()}
+    for folder, folders, files in os.walk(source, onerror=complain, followlinks=True):
         here = Path(folder)
+        folders[:] = [name for name in sorted(folders) if not _visited(here / name, seen)]
         pictures = [here / name for name in files if is_image(here / name) and not name.startswith(".")]
-        if pictures:
+        if pictures and here != source:
             of(here.with_name(here.name + ".frames")).frames = sorted(pictures, key=natural_order)
         for path in (here / name for name in sorted(files) if not name.startswith(".")):
             if is_sound(path):
@@ -92,6 +98,15 @@ def find_clips(source: Path) -> dict[Key, Found]:
     return found
 
 
+def _visited(folder: Path, seen: set[Path]) -> bool:
+    """Whether a folder was walked through before, by a link or on a circle of links."""
+    real = folder.resolve()
+    if real in seen:
+        return True
+    seen.add(real)
+    return False
+
+
 def _by_lists(found: dict[Key, Found], paths: dict[str, Path]) -> Listing:
     by_id: dict[str, Found] = {}
     for (youtube, start), clip in found.items():
@@ -99,17 +114,22 @@ def _by_lists(found: dict[Key, Found], paths: dict[str, Path]) -> Listing:
             by_id[youtube] = clip
     splits: dict[str, list[Clip]] = {}
     folders: dict[int, Counter] = {}
-    seen: dict[str, str] = {}
+    seen: dict[Key, str] = {}
+    used: dict[int, str] = {}
     for split, path in paths.items():
         splits[split] = []
         for line, (name, _, label) in read_list(path, 3):
             match = CLIP.fullmatch(name)
             if match is None or not label.isdecimal() or int(label) >= LABELS:
                 raise UserError(f"{line} is not a clip, its frames and a label below {LABELS}: {name!r}, {label!r}")
-            if name in seen:
-                raise UserError(f"{line} names {name}, as {seen[name]} does; a clip must be in one split, once")
-            seen[name] = line
-            files = found.get((match[1], int(match[2]) if match[2] else None), by_id.get(match[1]))
+            key = (match[1], int(match[2]) if match[2] else None)
+            if key in seen:
+                raise UserError(f"{line} names {name}, as {seen[key]} does; a clip must be in one split, once")
+            seen[key] = line
+            files = found.get(key, by_id.get(match[1]))
+            if files is not None and (other := used.setdefault(id(files), line)) != line:
+                raise UserError(f"{line} names {name}, whose file {files.film or files.sound} is that of {other} too; "
+                                f"a clip must be in one split, once")  # fmt: skip
             if files is not None and files.class_name is not None:
                 folders.setdefault(int(label), Counter())[files.class_name] += 1
             splits[split].append(_clip(name, int(label), files))
@@ -120,7 +140,9 @@ def _by_lists(found: dict[Key, Found], paths: dict[str, Path]) -> Listing:
 
 
 def _class_names(folders: dict[int, Counter], count: int) -> tuple[str, ...]:
-    """The folder in which most clips of a label lie; its number where no folder tells."""
+    """The folder in which most clips of a label lie; numbers where no folder tells, or one holds everything."""
+    if len({name for counts in folders.values() for name in counts}) == 1 < len(folders):
+        return tuple(map(str, range(count)))
     names = [folders[label].most_common(1)[0][0] if label in folders else str(label) for label in range(count)]
     for label, name in enumerate(names):
         if name in names[:label]:

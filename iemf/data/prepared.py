@@ -7,7 +7,7 @@ from torch import Tensor
 
 from iemf.data import audio
 from iemf.data.base import AudioVisualData
-from iemf.data.clips import Choose, Clips, FrontEnd, View
+from iemf.data.clips import SPLITS, Choose, Clips, FrontEnd, View
 from iemf.data.noise import Noise
 from iemf.data.preparation import manifest
 from iemf.data.preparation.manifest import is_prepared
@@ -66,6 +66,9 @@ def load(
     if view.seconds > content["form"]["seconds"]:
         raise UserError(f"{root} was prepared with {content['form']['seconds']:g} s of sound, --seconds "
                         f"{view.seconds:g} is more; prepare it anew with --seconds {view.seconds:g}")  # fmt: skip
+    if view.frames > content["form"]["frames"]:
+        raise UserError(f"{root} was prepared with {content['form']['frames']} frame(s) of a clip, --frames "
+                        f"{view.frames} is more; prepare it anew with --frames {view.frames}")  # fmt: skip
     sources = {
         split: Shards([root / manifest.SHARDS / s["file"] for s in content["shards"] if s["split"] == split])
         for split in content["clips"]
@@ -78,7 +81,7 @@ def load(
         rows["val"] = source, [row for row, chosen in enumerate(aside) if chosen]
     noises = {"train": noise, "val": noise, "test": test_noise or noise}
     datasets = {
-        split: Clips(source, chosen, view, split == "train", seed, noises[split])
+        split: Clips(source, chosen, view, split == "train", seed, noises[split], SPLITS.index(split))
         for split, (source, chosen) in rows.items()
     }
     return AudioVisualData(

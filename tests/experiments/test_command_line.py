@@ -16,7 +16,7 @@ from iemf.training import Trainer
         ("classification", ["--batch-size", "1"], ["batch of one"]),
         ("classification", ["--dataset", "folder", "--data-root", "/nowhere"], ["/nowhere/train", "not a folder"]),
         ("classification", ["--snr-audio", "0", "-15"], ["--snr-audio 0 -15", "low to high"]),
-        ("classification", ["--snr-visual", "-inf", "0"], ["--snr-visual", "finite"]),
+        ("classification", ["--snr-visual", "-inf", "0"], ["--snr-visual", "within ± 100"]),
         ("classification", ["--test-snr-visual", "1", "2", "3"], ["--test-snr-visual 1 2 3", "one or two"]),
         ("classification", ["--dataset", "crema-d"], ["--data-root", "experiments.prepare crema-d"]),
         ("classification", ["--seed", str(2**32)], ["--seed 4294967296"]),

@@ -32,9 +32,13 @@ def ids(out):
     return found
 
 
+def rows(path):
+    with path.open(newline="", encoding="utf-8") as file:
+        return list(csv.DictReader(file))
+
+
 def skipped(out):
-    with (out / "skipped.csv").open(newline="", encoding="utf-8") as file:
-        return {row["clip"]: row["reason"] for row in csv.DictReader(file)}
+    return {row["clip"]: row["reason"] for row in rows(out / "skipped.csv")}
 
 
 def content(folder):
@@ -88,7 +92,8 @@ def test_crema_d_without_lists_draws_a_split_of_one_tenth(call, tmp_path):
     assert code == 0, error
     assert "my notes (1)" in skipped(out)
     assert "does not tell an emotion" in skipped(out)["my notes (1)"]
-    assert len(ids(out).get("test", [])) == 1  # a tenth of 13
+    drawn = [row["split"] for row in rows(out / "skipped.csv")] + [split for split, of in ids(out).items() for _ in of]
+    assert drawn.count("test") == 1  # a tenth of 12: the stray file has no part in it
     other = tmp_path / "other"
     call("prepare", "crema-d", "--source", raw, "--out", other, *SMALL, "--max-skipped", 0.5)
     assert content(other) == content(out)
@@ -228,10 +233,8 @@ def test_a_kill_in_the_middle_loses_nothing(tmp_path):
     assert content(killed) == content(whole)
 
 
-def test_asked_to_end_a_program_ends_the_processes_it_started(tmp_path):
-    """SIGTERM in the middle of preparing on two cores leaves no process behind, and what is finished is kept."""
-    raw, out = tmp_path / "raw", tmp_path / "out"
-    official.urbansound8k_av(raw, per_class=90)
+def start_on_two_cores(raw, out, tmp_path):
+    """prepare in a process group of its own, once it has begun to write."""
     code = (
         "from experiments import cli, prepare\n"
         "if __name__ == '__main__': cli.run(prepare.PrepareConfig, prepare.main, 'prepare')\n"
@@ -240,21 +243,33 @@ def test_asked_to_end_a_program_ends_the_processes_it_started(tmp_path):
     process = subprocess.Popen(
         [sys.executable, tmp_path / "run.py", "urbansound8k-av", "--source", raw, "--out", out, "--jobs", "2",
          "--no-progress"], cwd=ROOT, env=os.environ | {"PYTHONPATH": str(ROOT)}, start_new_session=True,
-        stdout=subprocess.DEVNULL,
+        stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
     )  # fmt: skip
     while not list(out.glob("shards/*.arrow*")):
         assert process.poll() is None
         time.sleep(0.01)
-    process.terminate()
-    assert process.wait(timeout=30) == 143
+    return process
+
+
+def assert_group_ends(process):
     for _ in range(300):
         try:
             os.killpg(process.pid, 0)
         except ProcessLookupError:
-            break
+            return
         time.sleep(0.1)
-    else:
-        pytest.fail("processes are left")
+    os.killpg(process.pid, signal.SIGKILL)
+    pytest.fail("processes are left")
+
+
+def test_asked_to_end_a_program_ends_the_processes_it_started(tmp_path):
+    """SIGTERM in the middle of preparing on two cores leaves no process behind."""
+    raw, out = tmp_path / "raw", tmp_path / "out"
+    official.urbansound8k_av(raw, per_class=90)
+    process = start_on_two_cores(raw, out, tmp_path)
+    process.terminate()
+    assert process.wait(timeout=30) == 143
+    assert_group_ends(process)
 
 
 def test_all_cores_give_what_one_gives(call, tmp_path):
@@ -392,6 +407,55 @@ def test_an_archive_is_unpacked_prepared_and_cleared_away(call, tmp_path, kind):
     assert ids(from_folder) == ids(out)
 
 
+def test_what_an_archive_was_prepared_from_is_remembered(call, tmp_path):
+    """Another seed or a mended archive is prepared anew, a lost shard made again, an unpacked folder is not left."""
+    raw, out = tmp_path / "raw", tmp_path / "prepared"
+    official.urbansound8k_av(raw, per_class=6)
+
+    def prepare(*options):
+        packed = shutil.make_archive(str(tmp_path / "download"), "zip", raw)
+        return call("prepare", "urbansound8k-av", "--source", packed, "--out", out, *SMALL, *options)
+
+    code, _, error = prepare("--max-skipped", 0.01)
+    assert code == 2
+    assert "--max-skipped 0.01" in error
+    write_picture(raw / "Dataset_v3_vision" / "car_horn" / "3-3-0-0.jpg", 0)
+    assert prepare("--max-skipped", 0.5)[0] == 0
+    assert "car_horn/3-3-0-0" not in skipped(out)
+    first = ids(out)
+    assert prepare("--max-skipped", 0.5, "--split-seed", 7)[0] == 0
+    assert ids(out) != first
+    assert "split seed 7" in (out / "manifest.json").read_text()
+    (out / "shards" / "test-00000.arrow").unlink()
+    assert prepare("--max-skipped", 0.5, "--split-seed", 7)[0] == 0
+    assert (out / "shards" / "test-00000.arrow").exists()
+    assert not list(out.glob("unpacked*"))
+
+
+@pytest.mark.parametrize("damage", ["cut tar", "cut gz", "bad gz", "bad zip", "a web page"])
+def test_a_damaged_archive_is_one_clear_line(call, tmp_path, damage):
+    raw = tmp_path / "raw"
+    official.urbansound8k_av(raw, per_class=6)
+    kind = {"cut tar": "tar", "bad zip": "zip"}.get(damage, "gztar")
+    packed = Path(shutil.make_archive(str(tmp_path / "download"), kind, raw))
+    data = bytearray(packed.read_bytes())
+    if damage == "cut tar":
+        with tarfile.open(packed) as file:
+            data = data[: file.getmembers()[-3].offset]
+    elif damage == "a web page":
+        data = b"<html>Sign in to download</html>"
+    elif damage == "cut gz":
+        data = data[: len(data) // 2]
+    else:
+        data[len(data) // 2 : len(data) // 2 + 2000] = b"\x55" * 2000
+    packed.write_bytes(data)
+    code, _, error = call("prepare", "urbansound8k-av", "--source", packed, "--out", tmp_path / "out", *SMALL)
+    assert (code, error.count("\n")) == (2, 1)
+    assert f"{packed.name} cannot be unpacked" in error
+    assert "download it again" in error
+    assert not (tmp_path / "out" / "unpacked").exists()
+
+
 @pytest.mark.parametrize("name", ["../outside.wav", "/outside.wav", "a/../../outside.wav", "..\\outside.wav"])
 @pytest.mark.parametrize("kind", ["zip", "tar"])
 def test_a_name_in_an_archive_cannot_write_outside_the_target(call, tmp_path, kind, name):
@@ -412,7 +476,7 @@ def test_a_name_in_an_archive_cannot_write_outside_the_target(call, tmp_path, ki
     code, _, error = call("prepare", "urbansound8k-av", "--source", packed, "--out", tmp_path / "out", *SMALL)
     assert (code, error.count("\n")) == (2, 1)
     assert "leads outside its folder" in error
-    assert content(tmp_path) == before
+    assert content(tmp_path).keys() - before.keys() == {"out/plan.json"}
 
 
 @pytest.mark.parametrize("line", ["../../etc/passwd,ANG", "/etc/passwd,ANG", "1000_DFA_ANG_XX/../x,ANG", "..,ANG"])
@@ -425,6 +489,55 @@ def test_a_name_in_a_list_cannot_reach_outside(call, tmp_path, line):
     assert (code, error.count("\n")) == (2, 1)
     assert "train.csv line 4 is not a clip" in error
     assert not out.exists()
+
+
+def test_a_name_that_is_not_utf8_is_skipped_by_name(call, tmp_path):
+    raw, out = tmp_path / "raw", tmp_path / "out"
+    official.urbansound8k_av(raw, per_class=6)
+    for folder, suffix in (("Dataset_v3_sound", ".wav"), ("Dataset_v3_vision", ".jpg")):
+        path = raw / folder / "siren"
+        os.rename(path / f"4-3-0-2{suffix}", os.fsencode(path) + b"/caf\xe9" + suffix.encode())
+    code, _, error = call("prepare", "urbansound8k-av", "--source", raw, "--out", out, *SMALL, "--max-skipped", 0.5)
+    assert code == 0, error
+    reason = next(reason for clip, reason in skipped(out).items() if "caf" in clip)
+    assert "'siren/caf\\udce9' is not UTF-8; rename the file" in reason
+
+
+def test_a_split_without_clips_is_refused(call, tmp_path):
+    raw = tmp_path / "raw"
+    official.crema_d(raw, per_class=4)
+    (raw / "test.csv").write_text("")
+    code, _, error = call("prepare", "crema-d", "--source", raw, "--out", tmp_path / "out", *SMALL, "--max-skipped", 1)
+    assert (code, error.count("\n")) == (2, 1)
+    assert "no clip is left in test" in error
+
+
+def test_a_lower_limit_holds_for_what_is_prepared_already(call, prepared, tmp_path):
+    command = ("prepare", "urbansound8k-av", "--source", tmp_path / "raw", "--out", prepared, *SMALL)
+    assert "more than --max-skipped 0.05" in call(*command)[2]
+
+
+def test_a_run_is_not_resumed_on_data_that_were_prepared_anew(call, prepared, tmp_path):
+    command = ("classification", "--dataset", "urbansound8k-av", "--data-root", prepared, "--out", tmp_path / "run",
+               "--epochs", 1, "--width", 2, "--image-size", 32, "--spectrogram-size", 32, "--seconds", 0.5,
+               "--batch-size", 5, "--workers", 0, "--no-progress")  # fmt: skip
+    assert call(*command)[0] == 0
+    (tmp_path / "run" / "results.json").unlink()
+    call("prepare", "urbansound8k-av", "--source", tmp_path / "raw", "--out", prepared, *SMALL, "--max-skipped", 0.5,
+         "--split-seed", 5)  # fmt: skip
+    code, _, error = call(*command, "--resume")
+    assert (code, error.count("\n")) == (2, 1)
+    assert "data_digest" in error
+
+
+def test_a_killed_parents_workers_end_by_themselves(tmp_path):
+    """Not even SIGKILL leaves processes that go on preparing."""
+    raw, out = tmp_path / "raw", tmp_path / "out"
+    official.urbansound8k_av(raw, per_class=90)
+    process = start_on_two_cores(raw, out, tmp_path)
+    process.kill()
+    process.wait()
+    assert_group_ends(process)
 
 
 def test_git_lfs_pointers_are_recognised(call, tmp_path):

@@ -63,8 +63,8 @@ def read_list(path: Path, columns: int) -> Iterator[tuple[str, list[str]]]:
                     raise UserError(f"{path} line {number} has {len(fields)} fields, not {columns}: {fields!r}")
                 if fields:
                     yield f"{path} line {number}", [text.strip() for text in fields]
-    except UnicodeDecodeError as error:
-        raise UserError(f"{path} is not a text file in UTF-8 ({error})") from None
+    except (UnicodeDecodeError, csv.Error) as error:
+        raise UserError(f"{path} is not a list in UTF-8 ({error}); download it again") from None
     except OSError as error:
         raise UserError(f"{path} cannot be read ({error.strerror})") from None
 

@@ -1,9 +1,12 @@
 """A prepared folder's papers: plan.json (what is to be made), manifest.json (what is there), skipped.csv (what not)."""
 
 import csv
+import hashlib
 import io
+import json
 from collections import Counter
-from dataclasses import asdict, fields
+from collections.abc import Iterable
+from dataclasses import asdict
 from pathlib import Path
 
 import av
@@ -24,13 +27,18 @@ COLUMNS = ("split", "class", "clip", "reason")
 
 
 def describe(
-    dataset: str, classes: tuple[str, ...], form: Form, made_from: dict, shards: list[dict], skipped: int
+    dataset: str,
+    classes: tuple[str, ...],
+    splits: Iterable[str],
+    form: Form,
+    made_from: dict,
+    shards: list[tuple[dict, Counter]],
+    skipped: int,
 ) -> dict:
-    """The content of manifest.json."""
-    clips = {}
-    for shard in shards:
-        of_split = clips.setdefault(shard["split"], Counter())
-        of_split.update({classes[label]: count for label, count in shard.pop("labels").items()})
+    """The content of manifest.json; ``shards`` as :func:`inspect` gives them."""
+    clips: dict[str, Counter] = {split: Counter() for split in splits}
+    for line, labels in shards:
+        clips[line["split"]].update({classes[label]: count for label, count in labels.items()})
     return {
         "format": FORMAT,
         "dataset": dataset,
@@ -43,21 +51,21 @@ def describe(
         "form": asdict(form) | {"sample_rate": audio.SAMPLE_RATE},
         "made_from": made_from,
         "versions": {"av": av.__version__, "pyarrow": pyarrow.__version__, "torchaudio": torchaudio.__version__},
-        "shards": shards,
+        "shards": [line for line, _ in shards],
     }
 
 
-def inspect(path: Path, split: str) -> dict:
-    """A shard's line in the manifest, and the number of clips of each label."""
+def inspect(path: Path, split: str) -> tuple[dict, Counter]:
+    """(a shard's line in the manifest, the number of clips of each label)."""
     counts = Counter(Shard(path).labels)
-    return {
+    line = {
         "file": path.name,
         "split": split,
         "clips": counts.total(),
         "bytes": path.stat().st_size,
         "sha256": checksum(path),
-        "labels": counts,
     }
+    return line, counts
 
 
 def write_skipped(path: Path, skipped: list[dict]) -> None:
@@ -109,9 +117,13 @@ def read(root: Path, dataset: str) -> dict:
     return manifest
 
 
-def form_of(manifest: dict) -> Form:
-    """The stored form."""
-    return Form(**{field.name: manifest["form"][field.name] for field in fields(Form)})
+def digest(root: Path) -> str | None:
+    """What tells one preparation of a folder from another, in 16 hexadecimal digits; None if it is not prepared."""
+    path = root / MANIFEST
+    if not path.exists():
+        return None
+    shards = [(shard["split"], shard["sha256"]) for shard in read_json(path)["shards"]]
+    return hashlib.sha256(json.dumps(shards).encode()).hexdigest()[:16]
 
 
 def validate(root: Path, dataset: str, published: dict[str, int], progress: bool = True) -> list[str]:

@@ -9,7 +9,6 @@ from concurrent.futures.process import BrokenProcessPool
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-import torch
 from tqdm import tqdm
 
 from iemf.data.clip import Clip
@@ -18,6 +17,7 @@ from iemf.data.preparation.encode import Form, encode
 from iemf.data.preparation.listing import Listing
 from iemf.errors import UserError
 from iemf.files import read_json, write_json
+from iemf.processes import begin_worker
 
 CLIPS_A_SHARD = 64  # the unit of work: what a killed worker loses at most
 
@@ -61,31 +61,64 @@ def prepare(
     """
     todo = plan(listing, source, out, form)
     claim(out, dataset, form)
+    try:
+        return _prepare(listing, todo, out, dataset, form, jobs, max_skipped, progress)
+    except OSError as error:
+        raise UserError(f"{error.filename or out} cannot be written ({error.strerror or error}); finished shards are "
+                        f"kept: make room or mend the target, then run the same command again") from None  # fmt: skip
+
+
+def _prepare(
+    listing: Listing,
+    todo: list[Job],
+    out: Path,
+    dataset: str,
+    form: Form,
+    jobs: int,
+    max_skipped: float,
+    progress: bool,
+) -> dict:
     stale = [job for job in todo if (shard.read_metadata(job.path) or {}).get("fingerprint") != job.fingerprint]
     done = out / manifest.MANIFEST
-    if not stale and done.exists() and [s["file"] for s in read_json(done)["shards"]] == [j.path.name for j in todo]:
-        return read_json(done)
+    if not stale and done.exists():
+        content = read_json(done)
+        same = [s["file"] for s in content["shards"]] == [job.path.name for job in todo]
+        if same and content["made_from"] == listing.made_from:
+            _check_share(manifest.read_skipped(out / manifest.SKIPPED), todo, max_skipped, out)
+            return content
     done.unlink(missing_ok=True)
     _make(stale, sum(len(job.clips) for job in todo), jobs, progress)
     shard.remove_others(out / manifest.SHARDS, {job.path.name for job in todo})
     skipped = [line for job in todo for line in shard.read_metadata(job.path)["skipped"]]
     manifest.write_skipped(out / manifest.SKIPPED, skipped)
+    _check_share(skipped, todo, max_skipped, out)
+    bar = tqdm(todo, "checksums", unit="shard", disable=not progress, leave=False, dynamic_ncols=True)
+    shards = [manifest.inspect(job.path, job.split) for job in bar]
+    content = manifest.describe(dataset, listing.classes, listing.splits, form, listing.made_from, shards, len(skipped))
+    _check_left(content, out)
+    write_json(done, content)
+    return content
+
+
+def _check_share(skipped: list[dict], todo: Sequence[Job], most: float, out: Path) -> None:
+    """Raise UserError if more than the share ``most`` of all clips was skipped."""
     total = sum(len(job.clips) for job in todo)
-    if len(skipped) > max_skipped * total:
+    if len(skipped) > most * total:
         raise UserError(
             f"{len(skipped)} of {total} clips were skipped ({100 * len(skipped) / total:.1f} %), more than "
-            f"--max-skipped {max_skipped:g} allows; the first: {skipped[0]['reason']}. All are named in "
+            f"--max-skipped {most:g} allows; the first: {skipped[0]['reason']}. All are named in "
             f"{out / manifest.SKIPPED}; mend them and run the same command again, or accept them with a higher "
             f"--max-skipped"
         )
-    bar = tqdm(todo, "checksums", unit="shard", disable=not progress, leave=False, dynamic_ncols=True)
-    shards = [manifest.inspect(job.path, job.split) for job in bar]
-    content = manifest.describe(dataset, listing.classes, form, listing.made_from, shards, len(skipped))
-    for name, count in content["clips"].get("train", {"by_class": {}})["by_class"].items():
-        if count == 0:
-            raise UserError(f"no clip of class {name!r} is left for training; see {out / manifest.SKIPPED}")
-    write_json(done, content)
-    return content
+
+
+def _check_left(content: dict, out: Path) -> None:
+    """Raise UserError if a class has nothing to train on, or a split nothing at all."""
+    for split, about in content["clips"].items():
+        empty = [name for name, count in about["by_class"].items() if count == 0]
+        if about["total"] == 0 or (split == "train" and empty):
+            what = f"clip of class {empty[0]!r}" if split == "train" else "clip"
+            raise UserError(f"no {what} is left in {split}; see {out / manifest.SKIPPED}")
 
 
 def plan(listing: Listing, source: Path, out: Path, form: Form) -> list[Job]:
@@ -130,9 +163,10 @@ def claim(out: Path, dataset: str, form: Form) -> None:
                                     f"use the same options or another --out")  # fmt: skip
         elif out.exists() and any(out.iterdir()):
             raise UserError(f"--out {out} holds files that were not prepared here; name a new folder")
-        (out / manifest.SHARDS).mkdir(parents=True, exist_ok=True)
+        out.mkdir(parents=True, exist_ok=True)
         if not path.exists():
-            write_json(path, wanted)
+            write_json(path, wanted)  # first, so that whatever else is there is known to be ours
+        (out / manifest.SHARDS).mkdir(exist_ok=True)
     except OSError as error:
         raise UserError(f"--out {out} cannot be written ({error.strerror}); name another folder") from None
 
@@ -154,7 +188,7 @@ def _make(stale: Sequence[Job], total: int, jobs: int, progress: bool) -> None:
 def _in_processes(stale: Sequence[Job], jobs: int) -> Iterator[tuple[int, int]]:
     """What :func:`make_shard` returns, as it comes."""
     context = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(min(jobs, len(stale)), context, initializer=torch.set_num_threads, initargs=(1,)) as pool:
+    with ProcessPoolExecutor(min(jobs, len(stale)), context, initializer=begin_worker, initargs=(1,)) as pool:
         try:
             for future in as_completed([pool.submit(make_shard, job) for job in stale]):
                 yield future.result()
@@ -179,7 +213,10 @@ def make_shard(job: Job) -> tuple[int, int]:
     rows, skipped = [], []
     for clip in job.clips:
         try:
+            clip.id.encode()  # Arrow and the lists hold UTF-8; file systems hold any bytes
             rows.append(encode(clip, job.form))
+        except UnicodeEncodeError:
+            skipped.append(_reason(job, clip, f"the name {clip.id!a} is not UTF-8; rename the file"))
         except UserError as error:
             skipped.append(_reason(job, clip, str(error)))
         except Exception as error:  # what decoders raise on damaged files is without end; it is recorded, not lost
@@ -197,4 +234,5 @@ def make_shard(job: Job) -> tuple[int, int]:
 
 def _reason(job: Job, clip: Clip, reason: str) -> dict:
     name = job.classes[clip.label] if clip.label >= 0 else ""
-    return {"split": job.split, "class": name, "clip": clip.id, "reason": reason}
+    line = {"split": job.split, "class": name, "clip": clip.id, "reason": reason}
+    return {key: text.encode(errors="backslashreplace").decode() for key, text in line.items()}

@@ -122,6 +122,43 @@ def test_kinetics_sounds_without_lists_goes_by_folders(tmp_path):
     assert [len(clip.images) for clip in listing.splits["test"]] == [10] * 6
 
 
+def test_clips_of_one_name_in_several_folders_are_several_clips(tmp_path):
+    for split in ("train", "test"):
+        for name in ("a", "b"):
+            for i in range(2):
+                (tmp_path / split / name).mkdir(parents=True, exist_ok=True)
+                (tmp_path / split / name / f"{i}.mp4").touch()
+    (tmp_path / "preview.jpg").touch()
+    listing = kinetics_sounds.list_clips(tmp_path)
+    assert {split: len(clips) for split, clips in listing.splits.items()} == {"train": 4, "test": 4}
+
+
+def test_one_file_cannot_be_two_clips_of_the_lists(tmp_path):
+    official.kinetics_sounds(tmp_path)
+    with (tmp_path / "my_test.txt").open("a") as file:
+        file.write("clip0000001_1,10,0\n")
+    with pytest.raises(UserError, match=r"my_test\.txt line 7 names clip0000001_1, as .*my_train\.txt line 2 does"):
+        kinetics_sounds.list_clips(tmp_path)
+
+
+def test_folders_are_followed_through_links_but_not_in_circles(tmp_path):
+    official.kinetics_sounds(tmp_path / "disk")
+    (tmp_path / "here").mkdir()
+    (tmp_path / "here" / "train").symlink_to(tmp_path / "disk" / "train")
+    (tmp_path / "here" / "test").symlink_to(tmp_path / "disk" / "test")
+    (tmp_path / "disk" / "train" / "loop").symlink_to(tmp_path / "here")
+    listing = kinetics_sounds.list_clips(tmp_path / "here", tmp_path / "disk")
+    assert not any(clip.problem for clip in listing.splits["train"])
+
+
+def test_numbers_name_the_classes_where_one_folder_holds_all(tmp_path):
+    official.kinetics_sounds(tmp_path / "raw")
+    (tmp_path / "all").mkdir()
+    for path in (tmp_path / "raw" / "train").rglob("*.*"):
+        path.rename(tmp_path / "all" / path.name)
+    assert kinetics_sounds.list_clips(tmp_path / "all", tmp_path / "raw").classes == ("0", "1", "2")
+
+
 def test_labels_whose_clips_lie_in_one_folder_are_refused(tmp_path):
     official.kinetics_sounds(tmp_path)
     text = (tmp_path / "my_train.txt").read_text().replace(",10,1", ",10,5")
