@@ -231,8 +231,32 @@ def markdown(summary: Sequence[dict], configs: Sequence[RunConfig], ratios: Sequ
     note = f"Test accuracy in %, averaged over test SNRs of {' '.join(f'{ratio:g}' for ratio in ratios)} dB in the "
     note += f"modality named while the other keeps the run's test noise; {seeds}. {configs[0].dataset}, ResNet-18 of "
     note += f"width {configs[0].width}, {configs[0].epochs} epochs."
+    for name in DIFFERENCES:
+        note += report.paired(name, [list(row[name].values()) for row in summary])
     note += f" {unfinished} run(s) are not finished and not counted." if unfinished else ""
     return f"{table}\n\n{note}"
+
+
+def by_ratio(rows: Sequence[dict]) -> str:
+    """One row a network, noisy modality and ratio: the differences between variants, averaged over methods."""
+    accuracy = {
+        tuple(row[name] for name in ("network", "modality", "snr", "variant", "seed", "method")): row["test_accuracy"]
+        for row in rows
+    }
+    panels = dict.fromkeys(key[:3] for key in sorted(accuracy, key=lambda key: (key[0], key[1], key[2])))
+    lines = []
+    for panel in panels:
+        line = [panel[0].upper(), MODALITY_LABELS[panel[1]], f"{panel[2]:g} dB"]
+        for more, less in DIFFERENCES.values():
+            by_seed: dict[int, list[float]] = {}
+            for (*where, variant, seed, method), value in accuracy.items():
+                base = accuracy.get((*panel, less, seed, method))
+                if tuple(where) == panel and variant == more and base is not None:
+                    by_seed.setdefault(seed, []).append(value - base)
+            line.append(report.plus_minus([statistics.fmean(values) for values in by_seed.values()], signed=True))
+        lines.append(line)
+    table = report.table_lines(["network", "noise in", "test SNR", *DIFFERENCES], lines)
+    return f"At each ratio, mean over methods:\n\n{table}"
 
 
 def as_csv(rows: Sequence[dict]) -> str:
@@ -260,7 +284,7 @@ def write(rows: Sequence[dict], configs: Sequence[RunConfig], unfinished: int, o
     """Write the four files into ``out`` and return the table as Markdown."""
     summary, example = summarise(rows), configs[0]
     table = markdown(summary, configs, sorted({row["snr"] for row in rows}), unfinished)
-    write_atomically(out / "table.md", table + "\n")
+    write_atomically(out / "table.md", f"{table}\n\n{by_ratio(rows)}\n")
     write_json(out / "robustness.json", {"settings": report.settings(configs), "summary": summary, "evaluations": rows})
     write_atomically(out / "robustness.csv", as_csv(rows))
     noise = {modality: getattr(example, f"snr_{modality}") for modality in MODALITY_LABELS}

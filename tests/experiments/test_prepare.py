@@ -159,10 +159,10 @@ def test_the_tables_scripts_want_prepared_data_or_print_their_plan(tmp_path):
     done = bash("experiments/classification_snn.sh", {"DATA": tmp_path, "OUT": tmp_path / "runs"})
     assert (done.returncode, done.stderr.count("\n")) == (2, 1)
     assert f"{tmp_path}/crema-d is not prepared: python -m experiments.prepare crema-d" in done.stderr
-    environment = {"DRY_RUN": 1, "OUT": tmp_path / "runs", "SEEDS": "0 1"}
+    environment = {"DRY_RUN": 1, "OUT": tmp_path / "runs", "SEEDS": "0 1", "DATASETS": "kinetics-sounds"}
     done = bash("experiments/classification_ann.sh", environment, "--width", 2, "--image-size", 32, "--seconds", 0.5)
     assert done.returncode == 0, done.stderr
-    for words in ("== kinetics-sounds", "| OGM-GE | ANN     | iemf    | 71.10 ", "urbansound8k-av: 24 runs, 0 of them"):
+    for words in ("== kinetics-sounds", "| OGM-GE | ANN     | iemf    | 64.61 ", "kinetics-sounds: 24 runs, 0 of them"):
         assert words in done.stdout
     assert not (tmp_path / "runs").exists()
 
@@ -205,7 +205,7 @@ def test_repeated_it_does_nothing_and_a_mended_file_is_taken_up(call, tmp_path, 
 def test_a_kill_in_the_middle_loses_nothing(tmp_path):
     """Killed outright and run again, the folder is byte for byte that of a run that was left alone."""
     raw = tmp_path / "raw"
-    official.urbansound8k_av(raw, per_class=60)
+    official.urbansound8k_av(raw, per_class=40)
 
     def command(out):
         code = (
@@ -226,7 +226,7 @@ def test_a_kill_in_the_middle_loses_nothing(tmp_path):
     assert not (killed / "manifest.json").exists()
     (killed / "shards" / f".train-00009.arrow.{process.pid}").write_bytes(b"half a shard")
     kept = {p: p.stat().st_mtime_ns for p in killed.glob("shards/*.arrow")}
-    assert len(kept) < 23
+    assert len(kept) < 15
     for out in (killed, whole):
         subprocess.run(command(out), cwd=ROOT, check=True, stdout=subprocess.DEVNULL)
     assert {p: p.stat().st_mtime_ns for p in kept} == kept
@@ -265,7 +265,7 @@ def assert_group_ends(process):
 def test_asked_to_end_a_program_ends_the_processes_it_started(tmp_path):
     """SIGTERM in the middle of preparing on two cores leaves no process behind."""
     raw, out = tmp_path / "raw", tmp_path / "out"
-    official.urbansound8k_av(raw, per_class=90)
+    official.urbansound8k_av(raw, per_class=70)
     process = start_on_two_cores(raw, out, tmp_path)
     process.terminate()
     assert process.wait(timeout=30) == 143
@@ -533,7 +533,7 @@ def test_a_run_is_not_resumed_on_data_that_were_prepared_anew(call, prepared, tm
 def test_a_killed_parents_workers_end_by_themselves(tmp_path):
     """Not even SIGKILL leaves processes that go on preparing."""
     raw, out = tmp_path / "raw", tmp_path / "out"
-    official.urbansound8k_av(raw, per_class=90)
+    official.urbansound8k_av(raw, per_class=70)
     process = start_on_two_cores(raw, out, tmp_path)
     process.kill()
     process.wait()
