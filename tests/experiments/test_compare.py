@@ -143,3 +143,14 @@ def test_one_failed_run_does_not_cost_the_table(tmp_path):
     with pytest.raises(UserError, match=r"1 of 2 runs failed.*seed1.*not a readable checkpoint"):
         compare.main(config)
     assert "1 run(s) of the grid are not finished" in (tmp_path / "table.md").read_text()
+
+
+def test_paired_differences_in_words():
+    """One row clearly above zero, one clearly below, one neither; a single difference is not tested."""
+    text = report.paired("A − B", [[1.0, 1.1, 0.9], [-1.0, -1.1, -0.9], [0.1, -0.1, 0.0], [5.0]])
+    assert text == (
+        " A − B: 4 of 9 paired differences are positive, 4 negative; of 3 rows 1 gain and 1 lose by a paired t-test at "
+        "5 %, uncorrected."
+    )
+    assert report.paired("A − B", [[5.0]]) == ""
+    assert "0 gain and 0 lose" in report.paired("A − B", [[0.0, 0.0]])

@@ -367,3 +367,16 @@ def test_the_script_trains_and_then_evaluates(tmp_path):
     ]
     done = subprocess.run(["bash", script], env=path, cwd=tmp_path, capture_output=True, text=True, check=True)
     assert "--runs runs/av-digits --out runs/robustness" in done.stdout
+
+
+def test_differences_at_each_ratio_are_averaged_over_methods():
+    accuracy = {("concat", "vanilla"): 50.0, ("concat", "joint"): 60.0, ("concat", "iemf"): 61.0,
+                ("lfm", "vanilla"): 40.0, ("lfm", "joint"): 44.0, ("lfm", "iemf"): 41.0}  # fmt: skip
+    rows = [
+        {"network": "ann", "method": method, "variant": variant, "seed": seed, "modality": "audio", "snr": -5.0,
+         "test_accuracy": value + (seed if variant == "joint" else 0)}
+        for seed in (0, 2) for (method, variant), value in accuracy.items()
+    ]  # fmt: skip
+    line = robustness.by_ratio(rows).splitlines()[-1]
+    cells = [cell.strip() for cell in line.strip("|").split("|")]
+    assert cells == ["ANN", "sound", "-5 dB", "+8.00 ± 1.41", "-2.00 ± 1.41"]  # (10 + 4) / 2 and 2 more; (1 - 3) / 2
