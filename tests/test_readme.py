@@ -53,13 +53,15 @@ def test_every_command_of_the_readme_knows_its_options(tmp_path):
     from experiments import cli
     from experiments.benchmark import BenchmarkConfig
     from experiments.compare import CompareConfig
+    from experiments.continual import ContinualConfig
     from experiments.firing_rates import FiringRatesConfig
     from experiments.options import RunConfig
     from experiments.prepare import PrepareConfig
     from experiments.robustness import RobustnessConfig
 
     types = {"classification": RunConfig, "compare": CompareConfig, "firing_rates": FiringRatesConfig,
-             "benchmark": BenchmarkConfig, "prepare": PrepareConfig, "robustness": RobustnessConfig}  # fmt: skip
+             "benchmark": BenchmarkConfig, "prepare": PrepareConfig, "robustness": RobustnessConfig,
+             "continual": ContinualConfig}  # fmt: skip
     for command in commands:
         module, *arguments = command.removeprefix("python -m experiments.").split()
         assert cli.parse(types[module], arguments, module)
@@ -80,6 +82,10 @@ def test_the_table_is_the_measured_one():
 def test_the_benchmarks_are_the_measured_ones(what):
     measured = (RESULTS.parent / "benchmark" / f"{what}.md").read_text(encoding="utf-8").strip()
     assert measured in README
+
+
+def test_the_continual_table_is_the_measured_one():
+    assert (RESULTS.parent / "continual" / "table.md").read_text(encoding="utf-8").strip() in README
 
 
 def test_the_quickstart_as_a_newcomer_types_it(tmp_path):
@@ -105,6 +111,6 @@ def test_the_install_commands_name_extras_that_exist():
             assert f'"{extra}":' in source
 
 
-@pytest.mark.parametrize("word", ["RESULTS_", "QUICKSTART_MINUTES"])
+@pytest.mark.parametrize("word", ["RESULTS_", "QUICKSTART_MINUTES", "_TABLE", "_TEXT"])
 def test_no_place_was_left_to_fill(word):
     assert word not in README
