@@ -27,6 +27,7 @@ from experiments.continual_options import (
 from experiments.options import Network, Variant
 from iemf.balance import InverseEffectiveness
 from iemf.continual import av_digits_ci, metrics
+from iemf.continual.data import ContinualData, check_classes
 from iemf.continual.methods import AVCIL, METHODS, Method
 from iemf.continual.model import ContinualNetwork
 from iemf.continual.trainer import ContinualOptions, ContinualTrainer
@@ -65,9 +66,11 @@ def grid(config: ContinualConfig) -> list[ContinualRun]:
 
 
 @functools.cache
-def load_data(dataset: str):
+def load_data(dataset: str) -> ContinualData:
     """The benchmark; made once for all runs of a process."""
-    return {"av-digits-ci": av_digits_ci.load}[dataset]()
+    data = {"av-digits-ci": av_digits_ci.load}[dataset]()
+    check_classes(data)
+    return data
 
 
 def build_method(run: ContinualRun) -> Method:

@@ -64,7 +64,6 @@ class ContinualRun(ContinualShared):
     variant: Variant = "vanilla"
     seed: int = 0
     out: Path = Path("runs/continual/run")
-    resume: bool = True
     progress: bool = True
 
     def stored(self) -> dict:

@@ -36,7 +36,7 @@ def write(done: Sequence[tuple[ContinualRun, dict]], out: Path) -> str:
 
 def settings(example: ContinualRun) -> dict:
     """The options that the runs share."""
-    own = ("network", "method", "variant", "seed", "out", "resume", "progress")
+    own = ("network", "method", "variant", "seed", "out", "progress")
     return {name: value for name, value in example.stored().items() if name not in own}
 
 
