@@ -80,6 +80,9 @@ def test_augmentation_is_of_seed_epoch_and_sample_alone(tree):
     assert torch.equal(data.test[0].visual, data.test[0].visual)
     data.set_epoch(5)
     assert torch.equal(data.test[0].visual, load(tree).test[0].visual)
+    for split in (data.val, data.test):  # resized, not cropped
+        plain = Clips(split.source, split.rows, View(1, 32, 0.5), training=False)
+        assert torch.equal(split[0].visual, plain[0].visual)
 
 
 def test_suffixes_of_any_case_and_frames_in_natural_order(tree):

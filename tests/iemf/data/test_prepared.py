@@ -75,6 +75,9 @@ def test_only_training_is_augmented_and_anew_in_every_epoch(root):
     after = {name: pictures(getattr(data, name)) for name in before}
     assert [torch.equal(before[name], after[name]) for name in before] == [False, True, True]
     assert not torch.equal(before["train"], pictures(load(root, seed=1).train))
+    for split in (data.val, data.test):  # resized, not cropped
+        plain = prepared.Clips(split.source, split.rows, VIEW, training=False)
+        assert torch.equal(pictures(split), pictures(plain))
 
 
 @pytest.mark.parametrize("context", [None, "spawn"])
