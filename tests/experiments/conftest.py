@@ -9,6 +9,8 @@ from experiments.compare import CompareConfig
 from experiments.firing_rates import FiringRatesConfig
 from experiments.options import RunConfig
 from experiments.prepare import PrepareConfig
+from tests import official
+from tests.preparing import SMALL
 
 PROGRAMS = {
     "classification": (RunConfig, classification.main),
@@ -33,3 +35,12 @@ def call(monkeypatch, capsys):
         return code, captured.out, captured.err
 
     return run
+
+
+@pytest.fixture
+def prepared(call, tmp_path):
+    """A prepared folder of 12 pairs, less the faulty."""
+    raw, out = tmp_path / "raw", tmp_path / "prepared"
+    official.urbansound8k_av(raw, per_class=8)
+    assert call("prepare", "urbansound8k-av", "--source", raw, "--out", out, *SMALL, "--max-skipped", 0.5)[0] == 0
+    return out

@@ -1,49 +1,17 @@
 """From official files to a table: prepare, validate, train and compare, on small trees with the faults of real ones."""
 
-import csv
 import json
 import os
-import shutil
-import signal
 import subprocess
 import sys
-import tarfile
-import time
-import zipfile
 from pathlib import Path
 
 import pytest
 from PIL import Image
 
-from iemf.data.preparation import run
-from iemf.data.preparation.shard import Shard
 from tests import official
 from tests.conftest import ROOT
-from tests.media import write_picture, write_sound
-
-SMALL = ("--frame-size", 32, "--frames", 4, "--jobs", 1, "--no-progress")
-
-
-def ids(out):
-    """{split: clip names} of a prepared folder."""
-    found = {}
-    for path in sorted((out / "shards").iterdir()):
-        found.setdefault(path.name.split("-")[0], []).extend(Shard(path).ids)
-    return found
-
-
-def rows(path):
-    with path.open(newline="", encoding="utf-8") as file:
-        return list(csv.DictReader(file))
-
-
-def skipped(out):
-    return {row["clip"]: row["reason"] for row in rows(out / "skipped.csv")}
-
-
-def content(folder):
-    """{file: bytes} of everything in a folder."""
-    return {p.relative_to(folder).as_posix(): p.read_bytes() for p in sorted(folder.rglob("*")) if p.is_file()}
+from tests.preparing import SMALL, content, ids, rows, skipped
 
 
 def train_and_compare(call, tmp_path, dataset, data, *options):
@@ -185,123 +153,6 @@ def test_ones_own_videos_prepared_give_what_the_raw_tree_gives(call, tree, tmp_p
     assert (one.visual.float() - other.visual.float()).abs().mean() < 12
 
 
-def test_repeated_it_does_nothing_and_a_mended_file_is_taken_up(call, tmp_path, monkeypatch):
-    monkeypatch.setattr(run, "CLIPS_A_SHARD", 4)
-    raw, out = tmp_path / "raw", tmp_path / "prepared"
-    official.urbansound8k_av(raw, per_class=6)
-    command = ("prepare", "urbansound8k-av", "--source", raw, "--out", out, *SMALL, "--max-skipped", 0.5)
-    assert call(*command)[0] == 0
-    before = {p: p.stat().st_mtime_ns for p in out.rglob("*") if p.is_file()}
-    assert call(*command)[0] == 0
-    assert {p: p.stat().st_mtime_ns for p in out.rglob("*") if p.is_file()} == before
-    write_picture(raw / "Dataset_v3_vision" / "car_horn" / "3-3-0-0.jpg", 0)
-    assert call(*command)[0] == 0
-    assert "car_horn/3-3-0-0" not in skipped(out)
-    changed = [p for p in (out / "shards").iterdir() if before.get(p) != p.stat().st_mtime_ns]
-    assert len(changed) == 1
-    assert len(list((out / "shards").iterdir())) == 6
-
-
-def test_a_kill_in_the_middle_loses_nothing(tmp_path):
-    """Killed outright and run again, the folder is byte for byte that of a run that was left alone."""
-    raw = tmp_path / "raw"
-    official.urbansound8k_av(raw, per_class=40)
-
-    def command(out):
-        code = (
-            "import sys; from iemf.data.preparation import run; run.CLIPS_A_SHARD = 8\n"
-            "from experiments import cli, prepare\n"
-            "cli.run(prepare.PrepareConfig, prepare.main, 'prepare')"
-        )
-        return [sys.executable, "-c", code, "urbansound8k-av", "--source", str(raw), "--out", str(out), "--jobs", "1",
-                "--no-progress"]  # fmt: skip
-
-    killed, whole = tmp_path / "killed", tmp_path / "whole"
-    process = subprocess.Popen(command(killed), cwd=ROOT, stdout=subprocess.DEVNULL)
-    while len(list(killed.glob("shards/*.arrow"))) < 3:
-        assert process.poll() is None
-        time.sleep(0.001)
-    process.send_signal(signal.SIGKILL)
-    process.wait()
-    assert not (killed / "manifest.json").exists()
-    (killed / "shards" / f".train-00009.arrow.{process.pid}").write_bytes(b"half a shard")
-    kept = {p: p.stat().st_mtime_ns for p in killed.glob("shards/*.arrow")}
-    assert len(kept) < 15
-    for out in (killed, whole):
-        subprocess.run(command(out), cwd=ROOT, check=True, stdout=subprocess.DEVNULL)
-    assert {p: p.stat().st_mtime_ns for p in kept} == kept
-    assert content(killed) == content(whole)
-
-
-def start_on_two_cores(raw, out, tmp_path):
-    """prepare in a process group of its own, once it has begun to write."""
-    code = (
-        "from experiments import cli, prepare\n"
-        "if __name__ == '__main__': cli.run(prepare.PrepareConfig, prepare.main, 'prepare')\n"
-    )
-    (tmp_path / "run.py").write_text(code)
-    process = subprocess.Popen(
-        [sys.executable, tmp_path / "run.py", "urbansound8k-av", "--source", raw, "--out", out, "--jobs", "2",
-         "--no-progress"], cwd=ROOT, env=os.environ | {"PYTHONPATH": str(ROOT)}, start_new_session=True,
-        stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
-    )  # fmt: skip
-    while not list(out.glob("shards/*.arrow*")):
-        assert process.poll() is None
-        time.sleep(0.01)
-    return process
-
-
-def assert_group_ends(process):
-    for _ in range(300):
-        try:
-            os.killpg(process.pid, 0)
-        except ProcessLookupError:
-            return
-        time.sleep(0.1)
-    os.killpg(process.pid, signal.SIGKILL)
-    pytest.fail("processes are left")
-
-
-def test_asked_to_end_a_program_ends_the_processes_it_started(tmp_path):
-    """SIGTERM in the middle of preparing on two cores leaves no process behind."""
-    raw, out = tmp_path / "raw", tmp_path / "out"
-    official.urbansound8k_av(raw, per_class=70)
-    process = start_on_two_cores(raw, out, tmp_path)
-    process.terminate()
-    assert process.wait(timeout=30) == 143
-    assert_group_ends(process)
-
-
-def test_all_cores_give_what_one_gives(call, tmp_path):
-    raw = tmp_path / "raw"
-    official.urbansound8k_av(raw, per_class=30)
-    for jobs in (1, 2):
-        out = tmp_path / f"jobs{jobs}"
-        command = ("prepare", "urbansound8k-av", "--source", raw, "--out", out, "--no-progress", "--jobs", jobs)
-        assert call(*command)[0] == 0
-    assert content(tmp_path / "jobs1") == content(tmp_path / "jobs2")
-
-
-def test_a_full_disk_is_one_clear_line(tmp_path):
-    """A real limit on the size of files, which the system reports as it does a full disk."""
-    raw, out = tmp_path / "raw", tmp_path / "out"
-    official.urbansound8k_av(raw, per_class=20)
-    code = (
-        "import resource, signal; signal.signal(signal.SIGXFSZ, signal.SIG_IGN)\n"
-        "resource.setrlimit(resource.RLIMIT_FSIZE, (20000, 20000))\n"
-        "from experiments import cli, prepare\n"
-        "cli.run(prepare.PrepareConfig, prepare.main, 'prepare')"
-    )
-    done = subprocess.run(
-        [sys.executable, "-c", code, "urbansound8k-av", "--source", raw, "--out", out, "--jobs", "1", "--no-progress"],
-        cwd=ROOT, capture_output=True, text=True, env=os.environ | {"PYTHONDONTWRITEBYTECODE": "1"},
-    )  # fmt: skip
-    assert done.returncode == 2, done.stderr
-    assert done.stderr.count("\n") == 1
-    assert "train-00000.arrow cannot be written (File too large)" in done.stderr
-    assert [p.name for p in out.rglob("*") if p.is_file()] == ["plan.json"]
-
-
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
@@ -340,15 +191,6 @@ def test_the_target_may_be_bad_too(call, tmp_path):
         assert (code, error.count("\n")) == (2, 1)
         assert word in error
     assert [p.name for p in (tmp_path / "full").iterdir()] == ["thesis.tex"]
-
-
-@pytest.fixture
-def prepared(call, tmp_path):
-    """A prepared folder of 12 pairs, less the faulty."""
-    raw, out = tmp_path / "raw", tmp_path / "prepared"
-    official.urbansound8k_av(raw, per_class=8)
-    assert call("prepare", "urbansound8k-av", "--source", raw, "--out", out, *SMALL, "--max-skipped", 0.5)[0] == 0
-    return out
 
 
 def test_validate_finds_damage_and_what_is_missing(call, prepared):
@@ -391,94 +233,6 @@ def test_another_data_sets_or_forms_folder_is_refused(call, prepared, tmp_path):
     assert not (tmp_path / "run").exists()
 
 
-@pytest.mark.parametrize("kind", ["zip", "tar.gz"])
-def test_an_archive_is_unpacked_prepared_and_cleared_away(call, tmp_path, kind):
-    raw, out = tmp_path / "raw" / "UrbanSound8K-AV", tmp_path / "out" / "prepared"
-    official.urbansound8k_av(raw, per_class=6)
-    packed = shutil.make_archive(str(tmp_path / "download"), {"zip": "zip", "tar.gz": "gztar"}[kind], tmp_path / "raw")
-    command = ("prepare", "urbansound8k-av", "--source", packed, "--out", out, *SMALL, "--max-skipped", 0.5)
-    for _ in range(2):  # the second time there is nothing to do
-        assert call(*command)[0] == 0
-        assert [p.name for p in out.parent.iterdir()] == ["prepared"]
-    from_folder = tmp_path / "from folder"
-    assert (
-        call("prepare", "urbansound8k-av", "--source", raw, "--out", from_folder, *SMALL, "--max-skipped", 0.5)[0] == 0
-    )
-    assert ids(from_folder) == ids(out)
-
-
-def test_what_an_archive_was_prepared_from_is_remembered(call, tmp_path):
-    """Another seed or a mended archive is prepared anew, a lost shard made again, an unpacked folder is not left."""
-    raw, out = tmp_path / "raw", tmp_path / "prepared"
-    official.urbansound8k_av(raw, per_class=6)
-
-    def prepare(*options):
-        packed = shutil.make_archive(str(tmp_path / "download"), "zip", raw)
-        return call("prepare", "urbansound8k-av", "--source", packed, "--out", out, *SMALL, *options)
-
-    code, _, error = prepare("--max-skipped", 0.01)
-    assert code == 2
-    assert "--max-skipped 0.01" in error
-    write_picture(raw / "Dataset_v3_vision" / "car_horn" / "3-3-0-0.jpg", 0)
-    assert prepare("--max-skipped", 0.5)[0] == 0
-    assert "car_horn/3-3-0-0" not in skipped(out)
-    first = ids(out)
-    assert prepare("--max-skipped", 0.5, "--split-seed", 7)[0] == 0
-    assert ids(out) != first
-    assert "split seed 7" in (out / "manifest.json").read_text()
-    (out / "shards" / "test-00000.arrow").unlink()
-    assert prepare("--max-skipped", 0.5, "--split-seed", 7)[0] == 0
-    assert (out / "shards" / "test-00000.arrow").exists()
-    assert not list(out.glob("unpacked*"))
-
-
-@pytest.mark.parametrize("damage", ["cut tar", "cut gz", "bad gz", "bad zip", "a web page"])
-def test_a_damaged_archive_is_one_clear_line(call, tmp_path, damage):
-    raw = tmp_path / "raw"
-    official.urbansound8k_av(raw, per_class=6)
-    kind = {"cut tar": "tar", "bad zip": "zip"}.get(damage, "gztar")
-    packed = Path(shutil.make_archive(str(tmp_path / "download"), kind, raw))
-    data = bytearray(packed.read_bytes())
-    if damage == "cut tar":
-        with tarfile.open(packed) as file:
-            data = data[: file.getmembers()[-3].offset]
-    elif damage == "a web page":
-        data = b"<html>Sign in to download</html>"
-    elif damage == "cut gz":
-        data = data[: len(data) // 2]
-    else:
-        data[len(data) // 2 : len(data) // 2 + 2000] = b"\x55" * 2000
-    packed.write_bytes(data)
-    code, _, error = call("prepare", "urbansound8k-av", "--source", packed, "--out", tmp_path / "out", *SMALL)
-    assert (code, error.count("\n")) == (2, 1)
-    assert f"{packed.name} cannot be unpacked" in error
-    assert "download it again" in error
-    assert not (tmp_path / "out" / "unpacked").exists()
-
-
-@pytest.mark.parametrize("name", ["../outside.wav", "/outside.wav", "a/../../outside.wav", "..\\outside.wav"])
-@pytest.mark.parametrize("kind", ["zip", "tar"])
-def test_a_name_in_an_archive_cannot_write_outside_the_target(call, tmp_path, kind, name):
-    write_sound(tmp_path / "x.wav")
-    packed = tmp_path / f"evil.{kind}"
-    if kind == "zip":
-        with zipfile.ZipFile(packed, "w") as file:
-            file.write(tmp_path / "x.wav", "Dataset_v3_sound/siren/x.wav")
-            file.writestr(name, b"evil")
-    else:
-        with tarfile.open(packed, "w") as file:
-            file.add(tmp_path / "x.wav", "Dataset_v3_sound/siren/x.wav")
-            member = file.gettarinfo(tmp_path / "x.wav")
-            member.name = name
-            with (tmp_path / "x.wav").open("rb") as sound:
-                file.addfile(member, sound)
-    before = content(tmp_path)
-    code, _, error = call("prepare", "urbansound8k-av", "--source", packed, "--out", tmp_path / "out", *SMALL)
-    assert (code, error.count("\n")) == (2, 1)
-    assert "leads outside its folder" in error
-    assert content(tmp_path).keys() - before.keys() == {"out/plan.json"}
-
-
 @pytest.mark.parametrize("line", ["../../etc/passwd,ANG", "/etc/passwd,ANG", "1000_DFA_ANG_XX/../x,ANG", "..,ANG"])
 def test_a_name_in_a_list_cannot_reach_outside(call, tmp_path, line):
     raw, out = tmp_path / "raw", tmp_path / "out"
@@ -510,34 +264,6 @@ def test_a_split_without_clips_is_refused(call, tmp_path):
     code, _, error = call("prepare", "crema-d", "--source", raw, "--out", tmp_path / "out", *SMALL, "--max-skipped", 1)
     assert (code, error.count("\n")) == (2, 1)
     assert "no clip is left in test" in error
-
-
-def test_a_lower_limit_holds_for_what_is_prepared_already(call, prepared, tmp_path):
-    command = ("prepare", "urbansound8k-av", "--source", tmp_path / "raw", "--out", prepared, *SMALL)
-    assert "more than --max-skipped 0.05" in call(*command)[2]
-
-
-def test_a_run_is_not_resumed_on_data_that_were_prepared_anew(call, prepared, tmp_path):
-    command = ("classification", "--dataset", "urbansound8k-av", "--data-root", prepared, "--out", tmp_path / "run",
-               "--epochs", 1, "--width", 2, "--image-size", 32, "--spectrogram-size", 32, "--seconds", 0.5,
-               "--batch-size", 5, "--workers", 0, "--no-progress")  # fmt: skip
-    assert call(*command)[0] == 0
-    (tmp_path / "run" / "results.json").unlink()
-    call("prepare", "urbansound8k-av", "--source", tmp_path / "raw", "--out", prepared, *SMALL, "--max-skipped", 0.5,
-         "--split-seed", 5)  # fmt: skip
-    code, _, error = call(*command, "--resume")
-    assert (code, error.count("\n")) == (2, 1)
-    assert "data_digest" in error
-
-
-def test_a_killed_parents_workers_end_by_themselves(tmp_path):
-    """Not even SIGKILL leaves processes that go on preparing."""
-    raw, out = tmp_path / "raw", tmp_path / "out"
-    official.urbansound8k_av(raw, per_class=70)
-    process = start_on_two_cores(raw, out, tmp_path)
-    process.kill()
-    process.wait()
-    assert_group_ends(process)
 
 
 def test_git_lfs_pointers_are_recognised(call, tmp_path):
