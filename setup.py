@@ -29,6 +29,7 @@ setup(
         "soundfile",
         "pillow",
         "pyarrow",
+        "scipy",
         "simplejpeg",
         "matplotlib",
         "tensorboard",

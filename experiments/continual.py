@@ -17,7 +17,6 @@ from torch import nn
 
 from experiments import cli, continual_report
 from experiments.continual_options import (
-    RELEASED_WINDOW,
     ContinualMethod,
     ContinualRun,
     ContinualShared,
@@ -76,15 +75,13 @@ def load_data(dataset: str) -> ContinualData:
 def build_method(run: ContinualRun) -> Method:
     """With the benchmark's weights, for AV-CIL."""
     if run.method == "av-cil":
-        return AVCIL(run.instance, run.category, attention=run.recipe != "released")
+        return AVCIL(run.instance, run.category)
     return METHODS[run.method]()
 
 
 def activation(run: ContinualRun) -> nn.Module:
-    """Behind each projection: LIF neurons, ReLU, or nothing, as the released code has it."""
-    if run.network == "snn":
-        return RateCoded(run.time_steps)
-    return nn.Identity() if run.recipe == "released" else nn.ReLU()
+    """Behind each projection: LIF neurons or ReLU."""
+    return RateCoded(run.time_steps) if run.network == "snn" else nn.ReLU()
 
 
 def build_optimizer(run: ContinualRun, network: nn.Module) -> torch.optim.Optimizer:
@@ -105,8 +102,7 @@ def train(run: ContinualRun) -> dict:
     first = data.tasks[0].stop
     network = ContinualNetwork(data.audio_size, data.visual_size, first, run.features, make_activation).to(device)
     options = ContinualOptions(
-        run.epochs, run.batch_size, run.memory, run.seed, joint=run.variant != "vanilla",
-        modulate_epochs=released_window(run), progress=run.progress,
+        run.epochs, run.batch_size, run.memory, run.seed, joint=run.variant != "vanilla", progress=run.progress,
     )  # fmt: skip
 
     def modulation(network: ContinualNetwork, optimizer: torch.optim.Optimizer) -> InverseEffectiveness:
@@ -129,11 +125,6 @@ def train(run: ContinualRun) -> dict:
     }
     write_json(folder.results_file, results)
     return results
-
-
-def released_window(run: ContinualRun) -> tuple[int, int] | None:
-    """The epochs in which ξ acts; None: all."""
-    return RELEASED_WINDOW if run.recipe == "released" and run.method == "av-cil" else None
 
 
 def main(config: ContinualConfig) -> None:

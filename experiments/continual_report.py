@@ -58,6 +58,6 @@ def markdown(cells: dict[Cell, dict[int, dict]], example: ContinualRun) -> str:
     seeds = sorted({seed for by_seed in cells.values() for seed in by_seed})
     note = "Mean accuracy over tasks (AIA, higher is better) and average forgetting rate (AFR, lower is better) in %, "
     note += f"{seeds_in_words(seeds, [len(by_seed) for by_seed in cells.values()])}. {example.dataset}, "
-    note += f"{example.epochs} epochs a task, {example.optimizer} with lr {example.lr:g}, {example.memory} exemplars, "
-    note += f"recipe {example.recipe}; validation chooses each task's epoch, test is read after it."
+    note += f"{example.epochs} epochs a task, {example.optimizer} with lr {example.lr:g}, {example.memory} exemplars; "
+    note += "validation chooses each task's epoch, test is read after it."
     return "\n".join([table_lines(header, rows), "", note])

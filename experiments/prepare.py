@@ -18,8 +18,10 @@ from experiments import cli
 from experiments.grid import available_cores
 from iemf.analysis.preview import preview
 from iemf.data import crema_d, folder, kinetics_sounds, urbansound8k_av
+from iemf.data.clip import visible
 from iemf.data.preparation import archive, manifest
 from iemf.data.preparation.encode import Form
+from iemf.data.preparation.listing import checksum
 from iemf.data.preparation.run import claim, prepare
 from iemf.errors import UserError
 from iemf.files import read_json, write_json
@@ -109,9 +111,11 @@ def run(config: PrepareConfig, source: Path, out: Path, wanted: Form) -> None:
         if not archive.is_archive(source):
             raise UserError(f"--source {source} is neither a folder nor an archive ({', '.join(archive.SUFFIXES)})")
         state, seed = source.stat(), config.split_seed or 0
-        origin = {"archive": f"{source.name}, {state.st_size} bytes of {int(state.st_mtime)}, split seed {seed}"}
+        origin = {"archive": f"{source.name}, {state.st_size} bytes of {int(state.st_mtime)}, split seed {seed}",
+                  "--lists": list_checksums(config.lists)}  # fmt: skip
         claim(out, config.dataset, wanted)
-        if made_from(out, config.dataset, origin):
+        if made_from(out, config.dataset, origin, config.max_skipped):
+            clear(out)
             return
         source = unpacked(source, out, origin, config.progress)
     elif not source.exists():
@@ -125,25 +129,39 @@ def run(config: PrepareConfig, source: Path, out: Path, wanted: Form) -> None:
     if not picture.exists() or picture.stat().st_mtime_ns < (out / manifest.MANIFEST).stat().st_mtime_ns:
         preview(out, content, picture)
     if packed:
-        shutil.rmtree(source)
-        (out / f"{UNPACKED}.json").unlink()
+        clear(out)
 
 
-def made_from(out: Path, dataset: str, origin: dict) -> bool:
-    """Whether ``out`` is prepared to the end from this archive, and nothing is missing."""
+def clear(out: Path) -> None:
+    """Remove what an archive was unpacked to; the mark first, so that half of it is not taken for whole."""
+    (out / f"{UNPACKED}.json").unlink(missing_ok=True)
+    shutil.rmtree(out / UNPACKED, ignore_errors=True)
+
+
+def list_checksums(folder: Path | None) -> str:
+    """Of every file in the folder of lists, so that other lists are noticed."""
+    if folder is None:
+        return "none"
+    files = [path for path in visible(folder.expanduser()) if path.is_file()]
+    return " ".join(f"{path.name} {checksum(path)[:16]}" for path in files)
+
+
+def made_from(out: Path, dataset: str, origin: dict, max_skipped: float) -> bool:
+    """Whether ``out`` is prepared to the end from this archive, nothing is missing, and no more was skipped."""
     try:
         content = manifest.read(out, dataset)
     except UserError:
         return False
-    return content["made_from"].items() >= origin.items()
+    clips = sum(about["total"] for about in content["clips"].values())
+    few = content["skipped"] <= max_skipped * (clips + content["skipped"])
+    return few and content["made_from"].items() >= origin.items()
 
 
 def unpacked(source: Path, out: Path, origin: dict, progress: bool) -> Path:
     """The folder in ``out`` that an archive is unpacked to; what another archive left there is removed."""
     folder, mark = out / UNPACKED, out / f"{UNPACKED}.json"
     if not (mark.exists() and folder.exists() and read_json(mark) == origin):
-        mark.unlink(missing_ok=True)
-        shutil.rmtree(folder, ignore_errors=True)
+        clear(out)
         archive.unpack(source, folder, progress)
         write_json(mark, origin)
     return folder

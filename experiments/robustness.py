@@ -11,7 +11,6 @@ import functools
 import hashlib
 import io
 import json
-import math
 import multiprocessing
 import statistics
 from collections.abc import Sequence
@@ -26,10 +25,11 @@ from tqdm import tqdm
 from experiments import build, cli, report
 from experiments.allocator import keep_freed_memory
 from experiments.grid import POLL_SECONDS, available_cores, default_jobs
-from experiments.options import RunConfig, resolve
+from experiments.options import LOUDEST, RunConfig, resolve
 from iemf.analysis.plots import METHOD_LABELS
 from iemf.analysis.robustness_plot import MODALITY_LABELS, accuracy_over_snr, curves_of
 from iemf.data.base import AudioVisualData, evaluation_loader
+from iemf.data.preparation import manifest
 from iemf.errors import UserError
 from iemf.files import read_json, write_atomically, write_json
 from iemf.processes import begin_worker
@@ -89,6 +89,7 @@ def find_runs(folder: Path) -> tuple[list[RunConfig], int]:
     stored = {run.path: RunConfig.from_stored(run.read_config()) for run in finished}
     configs = [resolve(replace(config, out=path, workers=None)) for path, config in stored.items()]
     refuse_mixed(configs)
+    refuse_other_data(configs)
     rank = [*METHOD_LABELS, *VARIANTS].index
     configs.sort(key=lambda c: (rank(c.method), c.network, rank(c.variant), c.seed))
     return configs, len(found) - len(finished)
@@ -108,6 +109,14 @@ def refuse_mixed(configs: Sequence[RunConfig]) -> None:
             if value != expected:
                 raise UserError(f"{other} has {name}={expected!r}, {config.out} {value!r}; one table takes runs that "
                                 f"share it")  # fmt: skip
+
+
+def refuse_other_data(configs: Sequence[RunConfig]) -> None:
+    """Raise UserError if the data were prepared anew since: test clips of now may be training clips of then."""
+    for config in configs:
+        if config.data_root is not None and config.data_digest != (now := manifest.digest(config.data_root)):
+            raise UserError(f"{config.data_root} was prepared anew since {config.out} ({config.data_digest} then, "
+                            f"{now} now); train the runs again into another --out")  # fmt: skip
 
 
 def identity(config: RunConfig) -> str:
@@ -271,8 +280,9 @@ def as_csv(rows: Sequence[dict]) -> str:
 def check(config: RobustnessConfig) -> None:
     """Raise UserError for an option out of range."""
     snr = config.snr
-    if not snr or len(set(snr)) < len(snr) or not all(map(math.isfinite, snr)):
-        raise UserError(f"--snr {' '.join(f'{ratio:g}' for ratio in snr)}: name finite numbers of dB, each once")
+    if not snr or len(set(snr)) < len(snr) or not all(abs(ratio) <= LOUDEST for ratio in snr):
+        listed = " ".join(f"{ratio:g}" for ratio in snr)
+        raise UserError(f"--snr {listed}: name finite numbers of dB within ± {LOUDEST}, each once")
     for name in ("batch_size", "jobs"):
         if (value := getattr(config, name)) is not None and value < 1:
             raise UserError(f"--{name.replace('_', '-')} {value} must be 1 or more")

@@ -27,8 +27,8 @@ NOISE = Noise((-10.0, 5.0), (-10.0, 5.0))  # dB, drawn for each sample and modal
 def oriented_gradients(images: Tensor) -> Tensor:
     """[N, 1, 32, 32] -> [N, 16, 64]: at 4 x 4 places, windows of 16 x 16 pixels, 4 x 4 cells of 4 orientations.
 
-    Gradient magnitudes are shared out between orientations by the square of the cosine (halved angle), summed over
-    cells of 4 x 4 pixels; a window's values are divided by their length.
+    The energy in an orientation is |dx cos + dy sin|, averaged over cells of 4 x 4 pixels; a window's values are
+    divided by their length.
     """
     padded = F.pad(images, (1, 1, 1, 1), mode="replicate")
     dx = padded[..., 1:-1, 2:] - padded[..., 1:-1, :-2]

@@ -76,6 +76,9 @@ class ContinualTrainer:
         """
         if resume and self.folder.last_checkpoint.exists():
             self._restore()
+        if self.method.uses_memory and self.options.memory < (old := self.data.tasks[-1].start):
+            raise UserError(f"--memory {self.options.memory} is smaller than the {old} old classes of the last task; "
+                            f"each needs one exemplar at least")  # fmt: skip
         first = len(self.accuracies)
         bar = tqdm(total=self.options.epochs * len(self.data.tasks), initial=self.options.epochs * first, unit="epoch",
                    desc=self.folder.path.name, disable=not self.options.progress, dynamic_ncols=True)  # fmt: skip

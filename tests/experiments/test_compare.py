@@ -154,3 +154,4 @@ def test_paired_differences_in_words():
     )
     assert report.paired("A − B", [[5.0]]) == ""
     assert "0 gain and 0 lose" in report.paired("A − B", [[0.0, 0.0]])
+    assert "1 gain and 0 lose" in report.paired("A − B", [[1.0, 1.0]])

@@ -11,6 +11,7 @@ from iemf.continual.methods.base import Step
 from iemf.continual.methods.ssil import SSIL
 from iemf.continual.model import Output
 
+SHORTEST = 1e-2  # of a feature vector's length; one spike in four steps is 0.25
 BALANCE = 0.5  # lambda, between the attention over places and that over times
 
 
@@ -27,7 +28,8 @@ class AVCIL(SSIL):
         self.instance, self.category, self.attention = instance, category, attention
 
     def further_loss(self, output: Output, old: Output, step: Step) -> Tensor:
-        audio, visual = F.normalize(output.features_audio), F.normalize(output.features_visual)
+        # Spiking features may be silent: the length is bounded below, or their gradient would be without bound.
+        audio, visual = (F.normalize(f, eps=SHORTEST) for f in (output.features_audio, output.features_visual))
         total = self.instance * instance_contrast(audio, visual)
         total = total + self.category * class_contrast(audio, visual, step.labels)
         if not self.attention or step.current == len(step.labels):

@@ -122,7 +122,10 @@ def digest(root: Path) -> str | None:
     path = root / MANIFEST
     if not path.exists():
         return None
-    shards = [(shard["split"], shard["sha256"]) for shard in read_json(path)["shards"]]
+    content = read_json(path)
+    if content.get("format") != FORMAT:
+        return None  # read() says what is wrong with it
+    shards = [(shard["split"], shard["sha256"]) for shard in content["shards"]]
     return hashlib.sha256(json.dumps(shards).encode()).hexdigest()[:16]
 
 

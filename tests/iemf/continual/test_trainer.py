@@ -9,8 +9,8 @@ import torch
 from iemf.balance import InverseEffectiveness
 from iemf.continual import av_digits_ci, metrics
 from iemf.continual.data import ContinualData, FeatureSplit, check_classes, equal_tasks
-from iemf.continual.methods import AVCIL, METHODS, SSIL, LwF
-from iemf.continual.model import ContinualNetwork
+from iemf.continual.methods import AVCIL, METHODS, SSIL, LwF, Step
+from iemf.continual.model import ContinualNetwork, Output
 from iemf.continual.trainer import ContinualOptions, ContinualTrainer
 from iemf.errors import UserError
 from iemf.training import RunFolder
@@ -121,6 +121,23 @@ def test_exemplars_come_from_the_training_split_of_old_classes(tmp_path):
     labels = run.data.train.labels[rows].tolist()
     assert sorted(labels) == [0, 0, 1, 1, 2, 2, 3, 3]  # floor(9 / 4) of each
     assert trainer(tmp_path, LwF())._exemplars(2) == []
+
+
+def test_a_memory_too_small_is_refused_before_anything_is_trained(tmp_path):
+    run = trainer(tmp_path, SSIL(), memory=3)
+    with pytest.raises(UserError, match="--memory 3 is smaller than the 4 old classes of the last task"):
+        run.fit()
+    assert run.history == []
+    trainer(tmp_path / "lwf", LwF(), memory=3).fit()  # which has none
+
+
+def test_silent_features_have_bounded_gradients():
+    """Spiking features may all be zero; the contrast must not blow up on them."""
+    features = torch.zeros(4, 8, requires_grad=True)
+    logits = torch.zeros(4, 2)
+    output = Output(logits, logits, logits, features, torch.rand(4, 8), logits, logits)
+    AVCIL(attention=False).further_loss(output, output, Step(torch.tensor([0, 1, 0, 1]), 4, 0, [])).backward()
+    assert features.grad.abs().max() < 1e4
 
 
 def test_a_window_of_epochs_limits_xi(tmp_path):
