@@ -234,8 +234,9 @@ def test_runs_of_a_folder_of_files(tree, tmp_path):
     ("change", "message"),
     [
         ({"snr": ()}, "each once"),
-        ({"snr": (0.0, 5.0, 0.0)}, r"--snr 0 5 0: name finite numbers of dB, each once"),
+        ({"snr": (0.0, 5.0, 0.0)}, r"--snr 0 5 0: name finite numbers of dB within ± 100, each once"),
         ({"snr": (0.0, float("inf"))}, "--snr 0 inf"),
+        ({"snr": (-400.0,)}, "--snr -400"),
         ({"snr": (float("nan"),)}, "--snr nan"),
         ({"batch_size": 0}, "--batch-size 0 must be 1 or more"),
         ({"jobs": 0}, "--jobs 0 must be 1 or more"),
