@@ -8,6 +8,7 @@ import shutil
 import subprocess
 import sys
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 import torch
@@ -381,3 +382,14 @@ def test_differences_at_each_ratio_are_averaged_over_methods():
     line = robustness.by_ratio(rows).splitlines()[-1]
     cells = [cell.strip() for cell in line.strip("|").split("|")]
     assert cells == ["ANN", "sound", "-5 dB", "+8.00 ± 1.41", "-2.00 ± 1.41"]  # (10 + 4) / 2 and 2 more; (1 - 3) / 2
+
+
+def test_data_prepared_anew_since_the_runs_are_refused(tmp_path):
+    """Their test clips may be clips that the runs were trained on."""
+    manifest = {"format": 1, "shards": [{"split": "train", "sha256": "now"}]}
+    (tmp_path / "manifest.json").write_text(json.dumps(manifest))
+    config = RunConfig(dataset="crema-d", data_root=tmp_path, out=Path("run"))
+    now = resolve(config)
+    robustness.refuse_other_data([now, RunConfig()])
+    with pytest.raises(UserError, match=r"was prepared anew since run \(then then, [0-9a-f]{16} now\)"):
+        robustness.refuse_other_data([now, replace(now, data_digest="then")])
