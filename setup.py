@@ -24,6 +24,7 @@ setup(
         "spikingjelly>=0.0.0.0.14",
         "accelerate>=1.2",
         "av>=14",
+        "h5py",
         "numba",
         "numpy",
         "soundfile",

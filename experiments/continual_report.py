@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from pathlib import Path
 
+from experiments import published
 from experiments.continual_options import ContinualRun
 from experiments.report import plus_minus, seeds_in_words, table_lines
 from iemf.analysis import continual_plots
@@ -36,16 +37,18 @@ def write(done: Sequence[tuple[ContinualRun, dict]], out: Path) -> str:
 
 def settings(example: ContinualRun) -> dict:
     """The options that the runs share."""
-    own = ("network", "method", "variant", "seed", "out", "progress")
+    own = ("network", "method", "variant", "seed", "out", "progress", "data_root", "paper")
     return {name: value for name, value in example.stored().items() if name not in own}
 
 
 def markdown(cells: dict[Cell, dict[int, dict]], example: ContinualRun) -> str:
-    """A row a method and network: AIA and AFR of each variant, and what ξ itself changes."""
+    """A row a method and network: AIA and AFR of each variant, what ξ itself changes, and what the paper has."""
     variants = [v for v in VARIANTS if any(cell[2] == v for cell in cells)]
     compared = {"joint", "iemf"} <= set(variants)
     header = ["method", "network", *(f"{short}: {VARIANTS[v]}" for short in MEASURES.values() for v in variants)]
     header += [f"{short}: IEMF − joint" for short in MEASURES.values()] if compared else []
+    paper = published.continual(example.dataset)
+    header += [f"paper, {short}: vanilla → IEMF" for short in MEASURES.values()] if paper else []
     rows = []
     for network, method in dict.fromkeys(cell[:2] for cell in cells):
         of = {v: cells.get((network, method, v), {}) for v in variants}
@@ -54,10 +57,22 @@ def markdown(cells: dict[Cell, dict[int, dict]], example: ContinualRun) -> str:
         if compared:
             both = sorted(of["iemf"].keys() & of["joint"].keys())
             row += [plus_minus([of["iemf"][s][n] - of["joint"][s][n] for s in both], signed=True) for n in MEASURES]
+        if paper:
+            row += of_paper(example.dataset, network, method)
         rows.append(row)
     seeds = sorted({seed for by_seed in cells.values() for seed in by_seed})
     note = "Mean accuracy over tasks (AIA, higher is better) and average forgetting rate (AFR, lower is better) in %, "
     note += f"{seeds_in_words(seeds, [len(by_seed) for by_seed in cells.values()])}. {example.dataset}, "
-    note += f"{example.epochs} epochs a task, {example.optimizer} with lr {example.lr:g}, {example.memory} exemplars; "
+    note += f"recipe {example.recipe}, {example.epochs} epochs a task, {example.optimizer} with lr {example.lr:g}, "
+    note += f"{example.memory} exemplars; "
     note += "validation chooses each task's epoch, test is read after it."
     return "\n".join([table_lines(header, rows), "", note])
+
+
+def of_paper(dataset: str, network: str, method: str) -> list[str]:
+    """AIA and AFR of Table S4, vanilla → IEMF; it has ANNs and no fine-tuning."""
+    numbers = published.continual(dataset)
+    vanilla, iemf = (numbers.get((method, variant)) for variant in ("vanilla", "iemf"))
+    if network != "ann" or vanilla is None:
+        return ["–"] * len(MEASURES)
+    return [f"{before:.2f} → {after:.2f}" for before, after in zip(vanilla, iemf, strict=True)]

@@ -6,7 +6,7 @@ resumes.
 """
 
 import copy
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 
 import torch
@@ -20,13 +20,14 @@ from iemf.continual import memory
 from iemf.continual.data import ContinualData, FeatureBatch, FeatureSplit
 from iemf.continual.methods import Method, Step
 from iemf.continual.model import ContinualNetwork, Output
+from iemf.continual.rows import read_ahead
 from iemf.errors import UserError
 from iemf.seeds import Stream, mix_seed
 from iemf.training import checkpoint
 from iemf.training.record import RunFolder
 
 MakeOptimizer = Callable[[nn.Module], torch.optim.Optimizer]
-MakeModulation = Callable[[ContinualNetwork, torch.optim.Optimizer], InverseEffectiveness]
+MakeModulation = Callable[[ContinualNetwork, torch.optim.Optimizer, int], InverseEffectiveness]
 
 
 @dataclass(frozen=True)
@@ -35,6 +36,7 @@ class ContinualOptions:
 
     epochs: int
     batch_size: int
+    exemplar_batch: int  # exemplars beside a batch
     memory: int
     seed: int
     joint: bool = False  # losses of the heads too
@@ -49,7 +51,10 @@ class ContinualTrainer:
         network: for the classes of the first task, on its device.
         method, data, options, folder: what, on what, how, and where to.
         make_optimizer: called anew in every task: the classifier's parameters are new objects.
-        make_modulation: IEMF on the classifier, likewise; None for vanilla and joint learning.
+        make_modulation: IEMF on the classifier, likewise; also given a seed of the task. None: vanilla, joint learning.
+
+    Raises:
+        UserError: the memory is smaller than the number of old classes.
     """
 
     def __init__(
@@ -67,21 +72,23 @@ class ContinualTrainer:
         self.device = next(network.parameters()).device
         self.accuracies: list[list[float]] = []
         self.history: list[dict] = []
+        if method.uses_memory and options.memory < (old := data.tasks[-1].start):
+            raise UserError(f"--memory {options.memory} is smaller than the {old} old classes of the last task; each "
+                            f"needs one exemplar at least")  # fmt: skip
 
     def fit(self, resume: bool = False) -> list[list[float]]:
         """Learn every task; the matrix a[k][j] of test accuracies in percent.
 
         Raises:
-            UserError: the loss is not finite, or the memory does not fit; finished tasks are kept.
+            UserError: the loss is not finite, or the checkpoint is of another run; finished tasks are kept.
         """
         if resume and self.folder.last_checkpoint.exists():
             self._restore()
-        if self.method.uses_memory and self.options.memory < (old := self.data.tasks[-1].start):
-            raise UserError(f"--memory {self.options.memory} is smaller than the {old} old classes of the last task; "
-                            f"each needs one exemplar at least")  # fmt: skip
+        self.folder.write_metrics(self.history)  # without the epochs of a task that was broken off
         first = len(self.accuracies)
         bar = tqdm(total=self.options.epochs * len(self.data.tasks), initial=self.options.epochs * first, unit="epoch",
-                   desc=self.folder.path.name, disable=not self.options.progress, dynamic_ncols=True)  # fmt: skip
+                   desc=self.folder.path.name, disable=not self.options.progress, dynamic_ncols=True,
+                   leave=False)  # fmt: skip
         with bar:
             for task in range(first, len(self.data.tasks)):
                 self._learn(task, bar)
@@ -92,11 +99,12 @@ class ContinualTrainer:
 
     def _learn(self, task: int, bar: tqdm) -> None:
         options, classes = self.options, self.data.tasks[task]
-        torch.manual_seed(mix_seed(Stream.TASK, options.seed, task))
+        seed = mix_seed(Stream.TASK, options.seed, task)
+        torch.manual_seed(seed)
         teacher = copy.deepcopy(self.network).eval().requires_grad_(False) if task else None
         self.network.grow(classes.stop)
         optimizer = self.make_optimizer(self.network)
-        modulation = self.make_modulation(self.network, optimizer) if self.make_modulation else None
+        modulation = self.make_modulation(self.network, optimizer, seed) if self.make_modulation else None
         exemplars = self._exemplars(task)
         best = None
         for epoch in range(options.epochs):
@@ -108,11 +116,11 @@ class ContinualTrainer:
                 totals += self._step(task, current, batch, teacher, optimizer, active)
             loss, xi, steps = totals.tolist()
             if not abs(loss) < float("inf"):
-                raise UserError(f"training diverged: the loss of task {task}, epoch {epoch} is {loss}; train anew in "
-                                f"another --out with a lower --lr")  # fmt: skip
+                self._refuse(task, epoch, loss, exemplars)
             accuracy, val_loss = self._accuracy(self.data.val, self.data.tasks[: task + 1])
             self.history.append({"task": task, "epoch": epoch, "loss": loss / steps, "val_accuracy": accuracy,
                                  "val_loss": val_loss, "xi": xi / steps if active else None})  # fmt: skip
+            self.folder.write_metrics(self.history)
             rank = (accuracy, -val_loss)
             if best is None or rank > best[0]:
                 best = rank, copy.deepcopy(self.network.state_dict())
@@ -157,6 +165,15 @@ class ContinualTrainer:
         total = sum(self.method.loss(getattr(output, name), getattr(old, name), step) for name in names)
         return total + self.method.further_loss(output, old, step)
 
+    def _refuse(self, task: int, epoch: int, loss: float, exemplars: list[int]) -> None:
+        """Say why the loss is not finite: the features, or the training."""
+        train = self.data.train
+        if (sample := train.not_finite(train.rows_of(self.data.tasks[task]) + exemplars)) is not None:
+            raise UserError(f"the features of {sample!r} in {self.data.name} hold values that are not finite numbers; "
+                            f"make them anew")  # fmt: skip
+        raise UserError(f"training diverged: the loss of task {task}, epoch {epoch} is {loss}; train anew in another "
+                        f"--out with a lower --lr")  # fmt: skip
+
     def _exemplars(self, task: int) -> list[int]:
         """Training rows of old classes that the memory holds."""
         if not task or not self.method.uses_memory:
@@ -167,21 +184,22 @@ class ContinualTrainer:
         return [row for rows in kept.values() for row in rows]
 
     def _batches(self, task: int, epoch: int, exemplars: list[int]) -> Iterator[tuple[int, FeatureBatch]]:
-        """(B_c, batch): shuffled samples of the task, and behind them as many exemplars, or all there are."""
+        """(B_c, batch): shuffled samples of the task, and exemplars behind them."""
         generator = torch.Generator().manual_seed(mix_seed(Stream.ORDER, self.options.seed, task, epoch))
         rows = self.data.train.rows_of(self.data.tasks[task])
         order = [rows[i] for i in torch.randperm(len(rows), generator=generator).tolist()]
-        size = self.options.batch_size
-        for start in range(0, len(order), size):
-            part = order[start : start + size]
-            picks = torch.randperm(len(exemplars), generator=generator)[: len(part)].tolist()
-            yield len(part), self._read(self.data.train, part + [exemplars[i] for i in picks])
+        parts, counts = [], []
+        for part in BatchSampler(order, self.options.batch_size, drop_last=False):
+            picks = torch.randperm(len(exemplars), generator=generator)[: self.options.exemplar_batch].tolist()
+            parts.append(part + [exemplars[i] for i in picks])
+            counts.append(len(part))
+        yield from zip(counts, self._read(self.data.train, parts), strict=True)
 
-    def _read(self, split: FeatureSplit, rows: list[int]) -> FeatureBatch:
-        """Rows of a split on the device, in float32."""
-        batch = split.__getitems__(rows)
-        audio, visual = (part.to(self.device, non_blocking=True).float() for part in batch[:2])
-        return FeatureBatch(audio, visual, batch.label.to(self.device, non_blocking=True))
+    def _read(self, split: FeatureSplit, parts: Iterable[list[int]]) -> Iterator[FeatureBatch]:
+        """Batches of a split on the device, in float32; the next is read while one is worked on."""
+        for batch in read_ahead(parts, split.__getitems__):
+            audio, visual = (part.to(self.device, non_blocking=True).float() for part in batch[:2])
+            yield FeatureBatch(audio, visual, batch.label.to(self.device, non_blocking=True))
 
     @torch.no_grad()
     def _accuracy(self, split: FeatureSplit, tasks: list[range]) -> tuple[float, float]:
@@ -189,23 +207,32 @@ class ContinualTrainer:
         self.network.eval()
         rows = [row for classes in tasks for row in split.rows_of(classes)]
         totals = torch.zeros(2, dtype=torch.float64, device=self.device)
-        for part in BatchSampler(rows, self.options.batch_size, drop_last=False):
-            batch = self._read(split, part)
+        for batch in self._read(split, BatchSampler(rows, self.options.batch_size, drop_last=False)):
             logits = self.network(batch.audio, batch.visual).fused
             right = (logits.argmax(1) == batch.label).sum()
             totals += torch.stack([right.double(), F.cross_entropy(logits, batch.label, reduction="sum").double()])
         right, loss = totals.tolist()
         return 100 * right / len(rows), loss / len(rows)
 
+    def _identity(self) -> dict:
+        """What a checkpoint must agree with to be gone on from."""
+        return {"benchmark": self.data.name, "tasks": [len(classes) for classes in self.data.tasks],
+                "method": type(self.method).__name__}  # fmt: skip
+
     def _keep(self, task: int) -> None:
-        content = {"task": task, "network": self.network.state_dict()}
+        content = {"of": self._identity(), "task": task, "network": self.network.state_dict()}
         content |= {"accuracies": self.accuracies, "history": self.history}
         checkpoint.save(self.folder.checkpoints / f"task{task}.pt", content)
         checkpoint.save(self.folder.last_checkpoint, content)
-        self.folder.write_metrics(self.history)
 
     def _restore(self) -> None:
-        content = checkpoint.load(self.folder.last_checkpoint)
+        path = self.folder.last_checkpoint
+        content = checkpoint.load(path)
+        ours, theirs = self._identity(), content.get("of", {})
+        for what, wanted in ours.items():
+            if theirs.get(what) != wanted:
+                raise UserError(f"{path} is of {what} {theirs.get(what)}, this run of {wanted}; put the run's own "
+                                f"checkpoint back, or name a new --out")  # fmt: skip
         self.network.grow(self.data.tasks[content["task"]].stop)
         self.network.load_state_dict(content["network"])
         self.accuracies, self.history = content["accuracies"], content["history"]

@@ -1,6 +1,7 @@
 """The loop over tasks: what ξ touches, what resumption gives, what is forgotten."""
 
 import statistics
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -15,7 +16,7 @@ from iemf.continual.trainer import ContinualOptions, ContinualTrainer
 from iemf.errors import UserError
 from iemf.training import RunFolder
 
-OPTIONS = {"epochs": 2, "batch_size": 6, "memory": 8, "seed": 0, "progress": False}
+OPTIONS = {"epochs": 2, "batch_size": 6, "exemplar_batch": 6, "memory": 8, "seed": 0, "progress": False}
 
 
 def blobs(classes=6, tasks=3):
@@ -53,25 +54,79 @@ def test_every_method_learns_every_task(tmp_path, name):
     assert sorted(p.name for p in tmp_path.glob("checkpoints/*")) == ["last.pt", "task0.pt", "task1.pt", "task2.pt"]
 
 
-def test_resumed_after_a_task_a_run_ends_as_if_it_had_not_stopped(tmp_path):
-    whole = trainer(tmp_path / "whole", AVCIL())
+def with_adam(run):
+    """The trainer with Adam, and ξ on the classifier's step."""
+    run.make_optimizer = lambda n: torch.optim.Adam(n.parameters(), lr=1e-2)
+    run.make_modulation = lambda n, o, _: InverseEffectiveness(n.classifier.parameters(), scale="step", optimizer=o)
+    return run
+
+
+@pytest.mark.parametrize("adapt", [lambda run: run, with_adam], ids=["sgd", "adam, ξ on the step"])
+@pytest.mark.parametrize("stop", [(2, 0), (1, 1)], ids=["between tasks", "within a task"])
+def test_resumed_a_run_ends_as_if_it_had_not_stopped(tmp_path, adapt, stop):
+    whole = adapt(trainer(tmp_path / "whole", AVCIL(), joint=True))
     expected = whole.fit()
-    part = trainer(tmp_path / "part", AVCIL())
-    learn = part._learn
+    part = adapt(trainer(tmp_path / "part", AVCIL(), joint=True))
+    batches = part._batches
 
-    def stop_in_task_2(task, bar):
-        if task == 2:
-            raise KeyboardInterrupt
-        learn(task, bar)
+    def break_off(task, epoch, exemplars):
+        for number, batch in enumerate(batches(task, epoch, exemplars)):
+            if (task, epoch) == stop and number == 1:
+                raise KeyboardInterrupt
+            yield batch
 
-    part._learn = stop_in_task_2
+    part._batches = break_off
     with pytest.raises(KeyboardInterrupt):
         part.fit()
-    resumed = trainer(tmp_path / "part", AVCIL())
+    resumed = adapt(trainer(tmp_path / "part", AVCIL(), joint=True))
     torch.rand(7)  # whatever was drawn meanwhile
     assert resumed.fit(resume=True) == expected
     for name, value in whole.network.state_dict().items():
         assert torch.equal(resumed.network.state_dict()[name], value), name
+    metrics_of = [(tmp_path / name / "metrics.jsonl").read_text() for name in ("whole", "part")]
+    assert metrics_of[0] == metrics_of[1]
+    assert len(metrics_of[0].splitlines()) == 3 * OPTIONS["epochs"]
+
+
+def test_metrics_grow_with_every_epoch_and_forget_a_broken_task(tmp_path):
+    run = trainer(tmp_path, SSIL())
+    accuracy, seen = run._accuracy, []
+
+    def listen(split, tasks):
+        seen.append(len(run.folder.metrics()))
+        if len(seen) == 6:  # in the second task's second epoch
+            raise KeyboardInterrupt
+        return accuracy(split, tasks)
+
+    run._accuracy = listen
+    with pytest.raises(KeyboardInterrupt):
+        run.fit()
+    assert len(run.folder.metrics()) > OPTIONS["epochs"]
+    again = trainer(tmp_path, SSIL())
+    again._learn = lambda *_: (_ for _ in ()).throw(KeyboardInterrupt)
+    with pytest.raises(KeyboardInterrupt):
+        again.fit(resume=True)
+    assert [(r["task"], r["epoch"]) for r in again.folder.metrics()] == [(0, 0), (0, 1)]
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ({"method": LwF()}, "method SSIL, this run of LwF"),
+        ({"data": blobs(tasks=2)}, r"tasks \[2, 2, 2\], this run of \[3, 3\]"),
+        ({"data": replace(blobs(), name="others")}, "benchmark blobs, this run of others"),
+    ],
+)
+def test_a_checkpoint_of_another_run_is_refused(tmp_path, change, words):
+    trainer(tmp_path, SSIL(), epochs=1).fit()
+    with pytest.raises(UserError, match=words):
+        trainer(tmp_path, **({"method": SSIL()} | change), epochs=1).fit(resume=True)
+
+
+def test_exemplars_in_a_step_have_a_size_of_their_own(tmp_path):
+    run = trainer(tmp_path, SSIL(), exemplar_batch=3)
+    sizes = [(current, len(batch.label) - current) for current, batch in run._batches(2, 0, run._exemplars(2))]
+    assert sizes == [(6, 3), (6, 3), (6, 3), (2, 3)]
 
 
 def test_xi_touches_the_classifier_alone(tmp_path):
@@ -84,7 +139,7 @@ def test_xi_touches_the_classifier_alone(tmp_path):
             return fused.new_zeros(())
 
     runs = []
-    for modulation in (None, lambda n, o: Nothing(n.classifier.parameters())):
+    for modulation in (None, lambda n, *_: Nothing(n.classifier.parameters())):
         run = trainer(tmp_path / str(len(runs)), LwF(), modulation, joint=True, epochs=1, batch_size=60,
                       data=blobs(tasks=1))  # fmt: skip
         before = {k: v.clone() for k, v in run.network.state_dict().items()}
@@ -107,7 +162,7 @@ def test_scores_are_of_the_tasks_own_samples_and_classes(tmp_path):
             seen.append((len(unimodal), fused.shape, labels.min().item(), labels.max().item()))
             return super().modulate(unimodal, fused, labels)
 
-    trainer(tmp_path, SSIL(), lambda n, o: Listening(n.classifier.parameters()), joint=True, epochs=1).fit()
+    trainer(tmp_path, SSIL(), lambda n, *_: Listening(n.classifier.parameters()), joint=True, epochs=1).fit()
     assert {shape[1] for _, shape, *_ in seen} == {2}  # two new classes in every task
     assert {shape[0] for _, shape, *_ in seen} == {6, 2}  # 20 samples in batches of 6; exemplars are not among them
     assert {(low, high) for _, _, low, high in seen} <= {(0, 1), (0, 0), (1, 1)}
@@ -124,10 +179,8 @@ def test_exemplars_come_from_the_training_split_of_old_classes(tmp_path):
 
 
 def test_a_memory_too_small_is_refused_before_anything_is_trained(tmp_path):
-    run = trainer(tmp_path, SSIL(), memory=3)
     with pytest.raises(UserError, match="--memory 3 is smaller than the 4 old classes of the last task"):
-        run.fit()
-    assert run.history == []
+        trainer(tmp_path, SSIL(), memory=3)
     trainer(tmp_path / "lwf", LwF(), memory=3).fit()  # which has none
 
 
@@ -141,16 +194,23 @@ def test_silent_features_have_bounded_gradients():
 
 
 def test_a_window_of_epochs_limits_xi(tmp_path):
-    run = trainer(tmp_path, SSIL(), lambda n, o: InverseEffectiveness(n.classifier.parameters()), joint=True,
+    run = trainer(tmp_path, SSIL(), lambda n, *_: InverseEffectiveness(n.classifier.parameters()), joint=True,
                   epochs=3, modulate_epochs=(1, 2))  # fmt: skip
     run.fit()
     assert [record["xi"] is not None for record in run.history] == [False, True, False] * 3
 
 
 def test_divergence_is_one_clear_line(tmp_path):
+    run = trainer(tmp_path)
+    run.make_optimizer = lambda n: torch.optim.SGD(n.parameters(), lr=1e30)
+    with pytest.raises(UserError, match="training diverged: the loss of task 0, epoch 0 is nan"):
+        run.fit()
+
+
+def test_features_that_are_not_finite_are_named(tmp_path):
     data = blobs()
     data.train.audio[3] = np.inf
-    with pytest.raises(UserError, match="training diverged: the loss of task 0, epoch 0 is nan"):
+    with pytest.raises(UserError, match="the features of '3' in blobs hold values that are not finite"):
         trainer(tmp_path, data=data).fit()
 
 
@@ -207,7 +267,7 @@ def test_fine_tuning_forgets_more_than_any_method(tmp_path):
             torch.manual_seed(seed)
             network = ContinualNetwork(data.audio_size, data.visual_size, 2, features=32)
             run = ContinualTrainer(
-                network, method(), data, ContinualOptions(4, 32, 50, seed, progress=False), folder,
+                network, method(), data, ContinualOptions(4, 32, 32, 50, seed, progress=False), folder,
                 lambda n: torch.optim.Adam(n.parameters(), lr=2e-3),
             )  # fmt: skip
             rates.append(metrics.average_forgetting_rate(run.fit()))

@@ -1,0 +1,184 @@
+"""The three public benchmarks of class-incremental learning (Pian et al. 2023), from a folder of features.
+
+A folder holds either what ``python -m experiments.extract`` wrote (index.json, audio.npy, visual.npy), or the public
+AV-CIL release: its two lists, audio_pretrained_feature/audio_pretrained_feature_dict.npy and
+visual_pretrained_feature/visual_pretrained_feature_dict.npy or visual_features.h5. Neither is loaded as a whole:
+pictures stay in their file, 2.4 MB (float16) or 4.8 MB (float32) a clip.
+"""
+
+import hashlib
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import NamedTuple
+
+import h5py
+import numpy as np
+
+from iemf.continual import pickled, public
+from iemf.continual.data import ContinualData, FeatureSplit, equal_tasks
+from iemf.continual.public import SPLITS, Lists
+from iemf.continual.rows import FileRows, check_numbers, npy_rows
+from iemf.errors import UserError
+from iemf.files import read_json
+
+INDEX = "index.json"
+TIMES = 8  # VideoMAE's 16 frames, two a token
+
+
+class Benchmark(NamedTuple):
+    """Tasks and classes, and how many samples were published for train, val and test."""
+
+    tasks: int
+    classes: int
+    published: tuple[int, int, int]
+
+
+BENCHMARKS = {
+    "ave-ci": Benchmark(4, 28, (3294, 391, 394)),
+    "k-s-ci": Benchmark(5, 30, (19220, 1947, 1958)),
+    "vs100-ci": Benchmark(10, 100, (51195, 5000, 5000)),
+}
+
+
+def load(name: str, folder: Path, tasks: int | None = None) -> ContinualData:
+    """A benchmark from its folder of features.
+
+    Args:
+        name: a key of BENCHMARKS.
+        folder: see above.
+        tasks: other than published.
+
+    Raises:
+        UserError: a file is missing, damaged or refused, a listed video has no features, shapes or dtypes are not one,
+            a class is empty, the classes are not the benchmark's or do not divide.
+    """
+    benchmark = BENCHMARKS[name]
+    if not folder.is_dir():
+        raise UserError(f"--data-root {folder} is not a folder; name the one with the features of {name}")
+    if (folder / INDEX).exists():
+        lists, splits, identity = _extracted(name, folder)
+    elif (folder / public.VIDEOS).exists():
+        lists, splits, identity = _released(folder)
+    else:
+        raise UserError(f"--data-root {folder} holds neither {INDEX} (of experiments.extract) nor {public.VIDEOS} "
+                        f"(of the public release); name the folder with the features of {name}")  # fmt: skip
+    if len(lists.classes) != benchmark.classes:
+        raise UserError(f"--data-root {folder} lists {len(lists.classes)} classes, {name} has {benchmark.classes}; "
+                        f"name the folder of {name}")  # fmt: skip
+    about = {"published": dict(zip(SPLITS, benchmark.published, strict=True)), "digest": digest(lists, identity)}
+    return ContinualData(name, lists.classes, equal_tasks(len(lists.classes), tasks or benchmark.tasks), **splits,
+                         about=about)  # fmt: skip
+
+
+def digest(lists: Lists, identity: object) -> str:
+    """Changes with what is learnt from: a run is not resumed on other features."""
+    return hashlib.sha256(json.dumps([*lists, identity], sort_keys=True).encode()).hexdigest()[:16]
+
+
+def _extracted(name: str, folder: Path) -> tuple[Lists, dict[str, FeatureSplit], object]:
+    path = folder / INDEX
+    index = read_json(path)
+    try:
+        row = {video: number for number, video in enumerate(index["ids"])}
+        made_for, classes, content, encoders = (index[key] for key in ("benchmark", "classes", "splits", "encoders"))
+    except (KeyError, TypeError):
+        raise UserError(f"{path} is no index of features; run experiments.extract anew") from None
+    if made_for != name:
+        raise UserError(f"{path} is of {made_for}, not of {name}; name the folder of {name}")
+    lists = public.check(path, tuple(classes), content)
+    audio = npy_rows(folder / "audio.npy", range(len(row)))[range(len(row))]
+    _check_missing(folder / "visual.npy", lists, row, "pictures and sound")
+    splits = {}
+    for split in SPLITS:
+        rows = [row[video] for video in lists.ids(split)]
+        visual = npy_rows(folder / "visual.npy", rows)
+        splits[split] = FeatureSplit(audio[rows], visual, lists.labels(split), lists.ids(split))
+    return lists, splits, [encoders, index["ids"]]
+
+
+def _released(folder: Path) -> tuple[Lists, dict[str, FeatureSplit], object]:
+    lists = public.read_lists(folder)
+    sound_file = _one_of(folder, "audio_pretrained_feature", ["audio_pretrained_feature_dict.npy"])
+    names = ["visual_features.h5", "visual_pretrained_feature_dict.npy"]
+    film_file = _one_of(folder, "visual_pretrained_feature", names)
+    sound = pickled.load(sound_file)
+    film = hdf5_extents(film_file) if film_file.suffix == ".h5" else pickled.extents(film_file)
+    _check_missing(sound_file, lists, sound, "sound")
+    _check_missing(film_file, lists, film, "pictures")
+    splits = {}
+    for split in SPLITS:
+        videos = lists.ids(split)
+        audio = _stacked(sound_file, {video: sound[video] for video in videos})
+        visual = _located(film_file, {video: film[video] for video in videos})
+        splits[split] = FeatureSplit(audio, visual, lists.labels(split), videos)
+    return lists, splits, [[path.name, path.stat().st_size] for path in (sound_file, film_file)]
+
+
+def _one_of(folder: Path, inside: str, names: list[str]) -> Path:
+    """The first of the files that is there, in ``folder/inside`` or in ``folder`` itself."""
+    candidates = [place / name for place in (folder / inside, folder) for name in names]
+    found = next((path for path in candidates if path.is_file()), None)
+    if found is None:
+        raise UserError(f"{folder / inside} holds no {' or '.join(names)}; put the public features there, or make "
+                        f"features with python -m experiments.extract --task continual")  # fmt: skip
+    return found
+
+
+def _check_missing(path: Path, lists: Lists, there: Mapping[str, object], what: str) -> None:
+    missing = [video for split in SPLITS for video in lists.ids(split) if video not in there]
+    if missing:
+        more = f" and {len(missing) - 1} more" if len(missing) > 1 else ""
+        raise UserError(f"{path} has no {what} of {missing[0]!r}{more} that the lists name; complete it, or extract "
+                        f"the features anew (experiments.extract)")  # fmt: skip
+
+
+def _stacked(path: Path, arrays: Mapping[str, np.ndarray]) -> np.ndarray:
+    """[N, D] of one vector a video."""
+    first = next(iter(arrays.values()))
+    for video, array in arrays.items():
+        if not isinstance(array, np.ndarray) or array.ndim != 1 or array.shape != first.shape:
+            shape = list(getattr(array, "shape", ())) or type(array).__name__
+            wanted = list(first.shape) if getattr(first, "ndim", 0) == 1 else "[768]"
+            raise UserError(f"{path}: {video!r} is of shape {shape}, expected {wanted}; make the features anew")
+        check_numbers(path, array.dtype, f"{video!r} is of ")
+    return np.stack(list(arrays.values()))
+
+
+def _located(path: Path, pieces: Mapping[str, pickled.Extent | np.ndarray]) -> FileRows | np.ndarray:
+    """[N, T, S, D] of [T * S, D] a video, in the file, or in memory where the whole is small."""
+    first = next(iter(pieces.values()))
+    shape, dtype = first.shape, first.dtype
+    if len(shape) != 2 or shape[0] % TIMES:
+        raise UserError(f"{path}: {next(iter(pieces))!r} is of shape {list(shape)}, expected [{TIMES} x places, D], "
+                        f"of VideoMAE [1568, 768]; make the features anew")  # fmt: skip
+    check_numbers(path, dtype, f"{next(iter(pieces))!r} is of ")
+    for video, piece in pieces.items():
+        if piece.shape != shape or piece.dtype != dtype:
+            raise UserError(f"{path}: {video!r} is {list(piece.shape)} {piece.dtype}, others {list(shape)} {dtype}; "
+                            f"make the features anew")  # fmt: skip
+    grid = (TIMES, shape[0] // TIMES, shape[1])
+    if isinstance(first, np.ndarray):
+        return np.stack([piece.reshape(grid) for piece in pieces.values()])
+    return FileRows(path, [piece.offset for piece in pieces.values()], grid, dtype)
+
+
+def hdf5_extents(path: Path) -> dict[str, pickled.Extent]:
+    """{video: where its array lies} of an HDF5 file with one contiguous data set a video.
+
+    Raises:
+        UserError: it cannot be read, or a data set is in chunks or compressed.
+    """
+    found = {}
+    try:
+        with h5py.File(path, "r") as file:
+            for video, data in file.items():
+                offset = data.id.get_offset() if isinstance(data, h5py.Dataset) else None
+                if offset is None:
+                    raise UserError(
+                        f"{path}: {video!r} is no contiguous data set; h5repack -l CONTI IN OUT makes it so"
+                    )
+                found[video] = pickled.Extent(offset, data.shape, data.dtype)
+    except OSError as error:
+        raise UserError(f"{path} is no HDF5 file, or is damaged ({error}); get it anew") from None
+    return found
