@@ -1,7 +1,7 @@
 """Class-incremental learning: fine-tuning, LwF, SSIL and AV-CIL, vanilla, with joint learning and with IEMF.
 
     python -m experiments.continual --out runs/continual
-    python -m experiments.continual --method av-cil --iemf --network snn --seeds 0 --out runs/small
+    python -m experiments.continual --method av-cil --network snn --no-joint --seeds 0 --out runs/small
     python -m experiments.continual --dataset ave-ci --data-root features/ave-ci --recipe original --out runs/ave
 
 Runs what is missing under OUT/runs, task by task, and writes table.md, results.json and two PNGs into OUT. Run again,
@@ -55,8 +55,10 @@ class ContinualConfig(ContinualShared):
     )  # fmt: skip
     variants: tuple[Variant, ...] = VARIANTS
     """joint: the losses of both heads too, ξ = 1; iemf: these and ξ on the classifier."""
-    iemf: bool | None = None
-    """--iemf is --variants iemf, --no-iemf is --variants vanilla."""
+    iemf: bool = True
+    """--no-iemf leaves that variant out."""
+    joint: bool = True
+    """--no-joint leaves that variant out."""
     seeds: tuple[int, ...] = (0, 2025, 3917)
     out: Path = Path("runs/continual")
     """Folder of the table; the runs go into OUT/runs."""
@@ -65,10 +67,8 @@ class ContinualConfig(ContinualShared):
 
 def grid(config: ContinualConfig) -> list[ContinualRun]:
     """One resolved run a cell and seed."""
-    if config.iemf is not None:
-        if config.variants != VARIANTS:
-            raise UserError(f"--variants {' '.join(config.variants)} beside --iemf or --no-iemf; leave one out")
-        config = replace(config, variants=("iemf" if config.iemf else "vanilla",))
+    left_out = {name for name, wanted in (("joint", config.joint), ("iemf", config.iemf)) if not wanted}
+    config = replace(config, variants=tuple(v for v in config.variants if v not in left_out))
     for name in ("networks", "methods", "variants", "seeds"):
         chosen = getattr(config, name)
         if not chosen or len(set(chosen)) < len(chosen):

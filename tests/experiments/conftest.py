@@ -4,8 +4,9 @@ import sys
 
 import pytest
 
-from experiments import classification, cli, compare, firing_rates, prepare
+from experiments import classification, cli, compare, continual, firing_rates, prepare
 from experiments.compare import CompareConfig
+from experiments.continual import ContinualConfig
 from experiments.firing_rates import FiringRatesConfig
 from experiments.options import RunConfig
 from experiments.prepare import PrepareConfig
@@ -15,6 +16,7 @@ from tests.preparing import SMALL
 PROGRAMS = {
     "classification": (RunConfig, classification.main),
     "compare": (CompareConfig, compare.main),
+    "continual": (ContinualConfig, continual.main),
     "firing_rates": (FiringRatesConfig, firing_rates.main),
     "prepare": (PrepareConfig, prepare.main),
 }

@@ -84,7 +84,7 @@ FILM = "visual_pretrained_feature/visual_pretrained_feature_dict.npy"
     ("file", "change", "words"),
     [
         (SOUND, lambda d: [d.pop("train0_1"), d.pop("test5_0")], r"no sound of 'train0_1' and 1 more that the lists"),
-        (FILM, lambda d: d.pop("val27_0"), "no pictures of 'val27_0' that the lists name"),
+        (FILM, lambda d: d.pop("val27_0"), r"no pictures of 'val27_0' that the lists name"),
         (FILM, lambda d: d.update(train2_0=np.zeros((8, 5), np.float32)), r"'train2_0' is \[8, 5\] float32, others"),
         (FILM, lambda d: d.update(train0_0=np.zeros((7, 5), np.float32)), r"'train0_0' is of shape \[7, 5\], expected"),
         (FILM, lambda d: d.update(train0_0=np.zeros((24, 5), np.int32)), "'train0_0' is of dtype int32"),
@@ -127,7 +127,7 @@ def test_what_can_be_wrong_with_an_index(tmp_path, change, words):
 
 
 def test_folders_that_are_no_benchmark(tmp_path):
-    with pytest.raises(UserError, match="--data-root .*x is not a folder"):
+    with pytest.raises(UserError, match=r"--data-root .*x is not a folder"):
         benchmarks.load("ave-ci", tmp_path / "x")
     (tmp_path / "x").mkdir()
     with pytest.raises(UserError, match=r"holds neither index\.json"):
