@@ -178,6 +178,7 @@ def test_a_run_is_not_gone_on_with_on_other_features(call, tmp_path):
     content = np.load(path, allow_pickle=True).item()
     content["train"][0].reverse()
     np.save(path, content)
+    continual.load_data.cache_clear()  # as in a new process
     code, _, err = call("continual", *options, "--seeds", 0, 1)
     assert code == 2
     assert "config.json has data_digest=" in err
