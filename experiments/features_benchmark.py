@@ -19,10 +19,11 @@ from torch.utils.data import BatchSampler
 from tqdm import tqdm
 
 from experiments.report import table_lines
+from iemf.ahead import read_ahead
 from iemf.continual.data import ContinualData, FeatureSplit, equal_tasks
 from iemf.continual.methods import AVCIL
 from iemf.continual.model import ContinualNetwork
-from iemf.continual.rows import npy_rows, read_ahead
+from iemf.continual.rows import npy_rows
 from iemf.continual.trainer import ContinualOptions, ContinualTrainer
 from iemf.training import RunFolder
 

@@ -5,17 +5,15 @@ row would be fetched page by page. ``preadv`` fills the batch directly; several 
 """
 
 import os
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import TypeVar
 
 import numpy as np
 
 from iemf.errors import UserError
 
 THREADS = 4
-Job, Result = TypeVar("Job"), TypeVar("Result")
 
 
 class FileRows:
@@ -98,16 +96,3 @@ def check_numbers(path: Path, dtype: np.dtype, what: str = "") -> None:
     """Raise UserError unless ``dtype`` is float16 or float32 of this machine's byte order."""
     if dtype not in (np.dtype(np.float16), np.dtype(np.float32)):
         raise UserError(f"{path}: {what}dtype {dtype}, expected float16 or float32; make the features anew")
-
-
-def read_ahead(jobs: Iterable[Job], read: Callable[[Job], Result]) -> Iterator[Result]:
-    """read(job) of every job in order; the next is read in a thread while the caller works on one."""
-    with ThreadPoolExecutor(1, thread_name_prefix="ahead") as pool:
-        pending = None
-        for job in jobs:
-            following = pool.submit(read, job)
-            if pending is not None:
-                yield pending.result()
-            pending = following
-        if pending is not None:
-            yield pending.result()

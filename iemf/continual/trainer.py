@@ -15,12 +15,12 @@ from torch import Tensor, nn
 from torch.utils.data import BatchSampler
 from tqdm import tqdm
 
+from iemf.ahead import read_ahead
 from iemf.balance.inverse_effectiveness import InverseEffectiveness
 from iemf.continual import memory
 from iemf.continual.data import ContinualData, FeatureBatch, FeatureSplit
 from iemf.continual.methods import Method, Step
 from iemf.continual.model import ContinualNetwork, Output
-from iemf.continual.rows import read_ahead
 from iemf.errors import UserError
 from iemf.seeds import Stream, mix_seed
 from iemf.training import checkpoint

@@ -43,6 +43,18 @@ def check(path: Path) -> None:
             raise UserError(f"{path} holds no pictures; repair or remove it")
 
 
+def seconds(path: Path) -> float:
+    """How long the film says it is.
+
+    Raises:
+        UserError: it cannot be read, or does not say.
+    """
+    with _open(path) as container:
+        if not container.duration:
+            raise UserError(f"{path} does not say how long it is; repair or remove it")
+        return container.duration / av.time_base
+
+
 def frame_count(path: Path) -> int:
     """The number of frames, from the packets alone: nothing is decoded.
 

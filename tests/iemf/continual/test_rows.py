@@ -1,14 +1,11 @@
 """Rows read from files when they are asked for."""
 
-import threading
-import time
-
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from iemf.continual.rows import FileRows, npy_rows, read_ahead
+from iemf.continual.rows import FileRows, npy_rows
 from iemf.errors import UserError
 
 ARRAY = np.random.default_rng(0).normal(size=(7, 2, 3)).astype(np.float16)
@@ -63,36 +60,3 @@ def test_a_file_cut_while_it_is_read_is_named(tmp_path):
 def test_rows_may_lie_anywhere(tmp_path):
     (tmp_path / "x").write_bytes(b"abc" + np.float32([1, 2]).tobytes() + b"d" + np.float32([3, 4]).tobytes())
     assert FileRows(tmp_path / "x", [12, 3], (2,), np.float32)[[0, 1]].tolist() == [[3, 4], [1, 2]]
-
-
-def test_the_next_is_read_while_one_is_worked_on():
-    begun = []
-    second = threading.Event()
-
-    def read(job):
-        begun.append(job)
-        if job == 1:
-            second.set()
-        return 10 * job
-
-    found = []
-    for value in read_ahead(range(4), read):
-        if value == 0:
-            assert second.wait(10)  # 1 is read while 0 is in hand
-            time.sleep(0.05)
-            assert begun == [0, 1]  # and no more than that
-        found.append(value)
-    assert found == [0, 10, 20, 30]
-    assert list(read_ahead([], read)) == []
-
-
-def test_what_reading_raises_is_raised():
-    def read(job):
-        if job:
-            raise UserError("broken")
-        return job
-
-    stream = read_ahead(range(3), read)
-    assert next(stream) == 0
-    with pytest.raises(UserError, match="broken"):
-        list(stream)
