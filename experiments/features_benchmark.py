@@ -140,10 +140,10 @@ def markdown(results: dict) -> str:
         for name, values in results["rates"].items()
     ]
     small, large = (results["memory"][clips] for clips in CLIPS)
-    where = f"{results['threads']} threads" if results["device"] == "cpu" else torch.cuda.get_device_name()
+    where = f"{results['threads']} thread(s)" if results["device"] == "cpu" else torch.cuda.get_device_name()
     note = f"Clips of {list(GRID)} float16, {size:.1f} MB; batches of {results['batch']}; {where}, torch "
     note += f"{torch.__version__}, medians of {len(results['rates']['step'])} turns; the file lies in the system's "
-    note += f"memory. Reading ahead: {100 * (1 - rates['both'] / rates['step']):.1f} % off the step's rate. A run of "
+    note += f"memory. Reading ahead changes the step's rate by {100 * (rates['both'] / rates['step'] - 1):+.1f} %. A run of "
     note += (
         f"AV-CIL on {CLIPS[0]} clips ({CLIPS[0] * size / 1000:.1f} GB) holds {small:.0f} MiB at most, on {CLIPS[1]} "
     )

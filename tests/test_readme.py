@@ -78,7 +78,7 @@ def test_the_table_is_the_measured_one():
     assert note
 
 
-@pytest.mark.parametrize("what", ["lif", "step", "loader"])
+@pytest.mark.parametrize("what", ["lif", "step", "loader", "features"])
 def test_the_benchmarks_are_the_measured_ones(what):
     measured = (RESULTS.parent / "benchmark" / f"{what}.md").read_text(encoding="utf-8").strip()
     assert measured in README

@@ -18,5 +18,5 @@ def test_the_table_follows_from_the_rates(monkeypatch):
     }  # fmt: skip
     table = features_benchmark.markdown(results)
     assert "| reading alone                  | 200.0   | 100.0 – 300.0 | 482" in table
-    assert "5.0 % off the step's rate" in table
+    assert "changes the step's rate by -5.0 %" in table
     assert "200 clips (0.5 GB) holds 700 MiB at most, on 2000 (4.8 GB) 721 MiB" in table
