@@ -143,7 +143,8 @@ def markdown(results: dict) -> str:
     where = f"{results['threads']} thread(s)" if results["device"] == "cpu" else torch.cuda.get_device_name()
     note = f"Clips of {list(GRID)} float16, {size:.1f} MB; batches of {results['batch']}; {where}, torch "
     note += f"{torch.__version__}, medians of {len(results['rates']['step'])} turns; the file lies in the system's "
-    note += f"memory. Reading ahead changes the step's rate by {100 * (rates['both'] / rates['step'] - 1):+.1f} %. A run of "
+    change = 100 * (rates["both"] / rates["step"] - 1)
+    note += f"memory. Reading ahead changes the step's rate by {change:+.1f} %. A run of "
     note += (
         f"AV-CIL on {CLIPS[0]} clips ({CLIPS[0] * size / 1000:.1f} GB) holds {small:.0f} MiB at most, on {CLIPS[1]} "
     )

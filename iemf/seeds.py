@@ -18,6 +18,8 @@ class Stream(IntEnum):
     VALIDATION = 6  # set aside from train
     EXEMPLARS = 7  # of class-incremental learning
     TASK = 8  # initial weights of a task
+    DROPOUT = 9  # of an epoch
+    PAIRS = 10  # of sound with the pictures of another video
 
 
 def mix_seed(stream: Stream, *parts: int) -> int:
