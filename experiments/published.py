@@ -1,4 +1,4 @@
-"""What He et al. 2025 publish: Tables S2 (ANN), S3 (SNN) and S4 (class-incremental learning)."""
+"""What He et al. 2025 publish: Tables S2 (ANN), S3 (SNN), S4 (class-incremental learning) and S5 (AVQA)."""
 
 import csv
 import functools
@@ -8,6 +8,8 @@ from typing import NamedTuple
 FOLDER = Path(__file__).with_name("paper")
 TABLE = FOLDER / "table_s2_s3_classification.csv"
 TABLE_S4 = FOLDER / "table_s4_continual.csv"
+TABLE_S5 = FOLDER / "table_s5_avqa.csv"
+VARIANTS = {"no": "vanilla", "yes": "iemf"}
 TABLES = {"ann": "Table S2 (ANN)", "snn": "Table S3 (SNN)"}
 Cell = tuple[str, str, str]  # network, method, variant
 
@@ -48,9 +50,8 @@ class Continual(NamedTuple):
 @functools.cache
 def continual(dataset: str) -> dict[tuple[str, str], Continual]:
     """Table S4, {(method, variant): percent} with variant vanilla or iemf; {} if it does not have the data set."""
-    variants = {"no": "vanilla", "yes": "iemf"}
     return {
-        (row["method"], variants[row["iemf"]]): Continual(float(row["mean_accuracy"]), float(row["average_forgetting"]))
+        (row["method"], VARIANTS[row["iemf"]]): Continual(float(row["mean_accuracy"]), float(row["average_forgetting"]))
         for row in _rows(TABLE_S4)
         if row["dataset"] == dataset
     }
@@ -65,3 +66,21 @@ def continual_sentence(dataset: str, method: str, variant: str) -> str | None:
     if cell is None:
         return f"He et al. 2025, Table S4 has no {method} {variant}"
     return f"He et al. 2025, Table S4: AIA {cell.accuracy:.2f} %, AFR {cell.forgetting:.2f} %"
+
+
+@functools.cache
+def avqa() -> dict[tuple[str, str], dict[str, float]]:
+    """Table S5, {(model, variant): {column: percent}} with variant vanilla or iemf."""
+    return {
+        (row["method"], VARIANTS[row["iemf"]]): {
+            column: float(value) for column, value in row.items() if column not in ("method", "iemf")
+        }
+        for row in _rows(TABLE_S5)
+    }
+
+
+def avqa_sentence(model: str, variant: str) -> str:
+    """What Table S5 has for a run on MUSIC-AVQA."""
+    numbers = avqa().get((model, variant))
+    where = "He et al. 2025, Table S5"
+    return f"{where}: {numbers['overall']:.2f} % overall" if numbers else f"{where} has no joint learning alone"

@@ -1,0 +1,123 @@
+"""The pictures of question answering: three radar charts (He et al. 2025, Fig. 4), and scenes with their questions."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+
+from iemf.analysis.plots import COLOURS, LABELS, plt, save
+
+MODEL_LABELS = {"baseline": "baseline", "st-avqa": "ST-AVQA"}
+STYLES = {"baseline": "--", "st-avqa": "-"}
+STEP = 10  # percent between two rings
+Cell = tuple[str, str, str]  # network, model, variant
+
+
+class Chart(NamedTuple):
+    """A title, and {column: label} of its axes."""
+
+    title: str
+    axes: dict[str, str]
+
+
+class Example(NamedTuple):
+    """A scene's image [H, W], what is heard at each step ("" for nothing), and its questions."""
+
+    image: np.ndarray
+    heard: Sequence[str]
+    questions: Sequence["Asked"]
+
+
+class Asked(NamedTuple):
+    """A question, its answer, and what each model answers."""
+
+    question: str
+    answer: str
+    given: Mapping[str, str]
+
+
+def radar(cells: Mapping[Cell, Mapping[str, Sequence[float]]], charts: Sequence[Chart], path: Path, title: str) -> None:
+    """A polar chart for sound, pictures and both together: an axis a question type, a curve a model and variant.
+
+    Args:
+        cells: {(network, model, variant): {column: percent, one a seed}}; means are drawn.
+        charts: left to right.
+        path: the PNG.
+        title: names data set and settings.
+    """
+    networks = list(dict.fromkeys(cell[0] for cell in cells))
+    size = (1.0 + 3.7 * len(charts), 1.3 + 3.5 * len(networks))
+    figure, axes = plt.subplots(len(networks), len(charts), figsize=size, squeeze=False, layout="constrained",
+                                subplot_kw={"projection": "polar"})  # fmt: skip
+    for row, network in zip(axes, networks, strict=True):
+        for axis, chart in zip(row, charts, strict=True):
+            columns = list(chart.axes)
+            angles = np.linspace(0, 2 * np.pi, len(columns), endpoint=False)
+            drawn = []
+            for (of, model, variant), values in cells.items():
+                if of == network:
+                    means = [np.mean(values[column]) for column in columns]
+                    drawn += means
+                    axis.plot([*angles, 0], [*means, means[0]], STYLES[model], marker=".", color=COLOURS[variant],
+                              lw=1.4, label=f"{MODEL_LABELS[model]}, {LABELS[variant]}")  # fmt: skip
+            low = max(0, STEP * np.floor(min(drawn) / STEP - 0.5))
+            high = min(100, STEP * np.ceil(max(drawn) / STEP))
+            axis.set_ylim(low, high)
+            axis.set_yticks(np.arange(low + STEP, high + 1, STEP))
+            axis.tick_params(axis="y", labelsize=7, labelcolor="0.4")
+            axis.set_theta_offset(np.pi / 2)
+            axis.set_xticks(angles, [chart.axes[column] for column in columns], fontsize=8)
+            axis.set_title(f"{chart.title} ({network.upper()})", fontsize=10, pad=16)
+    handles, labels = axes[0, 0].get_legend_handles_labels()
+    figure.legend(handles, labels, loc="outside lower center", ncols=min(3, len(labels)), fontsize=8)
+    figure.suptitle(f"{title}; accuracy / %", fontsize=10)
+    save(figure, path)
+
+
+def scenes(examples: Sequence[Example], path: Path, title: str) -> None:
+    """A column a scene: what is seen, what is heard step by step, and questions with the models' answers.
+
+    Args:
+        examples: left to right.
+        path: the PNG.
+        title: names data set and models.
+    """
+    figure, axes = plt.subplots(3, len(examples), figsize=(3.6 * len(examples), 7.2), squeeze=False,
+                                layout="constrained", height_ratios=[2.2, 0.45, 3.2])  # fmt: skip
+    for column, example in zip(axes.T, examples, strict=True):
+        image, sound, text = column
+        image.imshow(example.image, cmap="gray", interpolation="nearest")
+        half_height, half_width = (side / 2 - 0.5 for side in example.image.shape)
+        image.axhline(half_height, color="tab:blue", lw=0.8)
+        image.axvline(half_width, color="tab:blue", lw=0.8)
+        image.set_xticks([])
+        image.set_yticks([])
+        sound.set_xlim(0, len(example.heard))
+        sound.set_ylim(0, 1)
+        for step, word in enumerate(example.heard):
+            sound.axvspan(step, step + 1, color="tab:orange" if word else "0.92", lw=0.5, ec="white")
+            sound.text(step + 0.5, 0.5, word, ha="center", va="center", fontsize=10)
+        sound.set_yticks([])
+        sound.set_xticks(np.arange(len(example.heard)) + 0.5, range(1, len(example.heard) + 1), fontsize=7)
+        sound.set_xlabel("step; digits that are heard", fontsize=8)
+        text.axis("off")
+        lines = []
+        for asked in example.questions:
+            lines += wrapped(asked.question)
+            lines.append(f"   answer: {asked.answer}")
+            for model, answer in asked.given.items():
+                lines.append(f"   {'✓' if answer == asked.answer else '✗'} {model}: {answer}")
+        text.text(0, 1, "\n".join(lines), va="top", fontsize=8, transform=text.transAxes)
+    figure.suptitle(title, fontsize=10)
+    save(figure, path)
+
+
+def wrapped(text: str, width: int = 44) -> list[str]:
+    """Lines of at most ``width`` characters, broken between words."""
+    lines = [""]
+    for word in text.split():
+        if lines[-1] and len(lines[-1]) + 1 + len(word) > width:
+            lines.append("")
+        lines[-1] = f"{lines[-1]} {word}".strip()
+    return lines
