@@ -4,9 +4,10 @@ import sys
 
 import pytest
 
-from experiments import classification, cli, compare, continual, firing_rates, prepare
+from experiments import classification, cli, compare, continual, extract, firing_rates, prepare
 from experiments.compare import CompareConfig
 from experiments.continual import ContinualConfig
+from experiments.extract import ExtractConfig
 from experiments.firing_rates import FiringRatesConfig
 from experiments.options import RunConfig
 from experiments.prepare import PrepareConfig
@@ -17,6 +18,7 @@ PROGRAMS = {
     "classification": (RunConfig, classification.main),
     "compare": (CompareConfig, compare.main),
     "continual": (ContinualConfig, continual.main),
+    "extract": (ExtractConfig, extract.main),
     "firing_rates": (FiringRatesConfig, firing_rates.main),
     "prepare": (PrepareConfig, prepare.main),
 }
