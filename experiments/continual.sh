@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # {LwF, SSIL, AV-CIL} x {vanilla, IEMF} class after class on av-digits-ci, seeds 0 2025 3917: a table and two pictures,
-# CONTINUAL_MINUTES on two cores.
+# two to three minutes on two cores.
 # DATA=dir instead runs every row of Table S4 of He et al. 2025 on the features in dir/ave-ci, dir/k-s-ci and
 # dir/vs100-ci (docs/features.md), with the joint-learning control; the paper's numbers stand beside.
 # DATASETS, METHODS, VARIANTS, SEEDS, NETWORKS and OUT=dir change what runs and where it goes; further options go to

@@ -45,8 +45,8 @@ def test_the_lines_for_ones_own_model_run_as_they_stand():
 
 
 def test_every_command_of_the_readme_knows_its_options(tmp_path):
-    """Each python -m line, of docs/datasets.md too, is parsed by its module's own options."""
-    texts = (README, (ROOT / "docs" / "datasets.md").read_text(encoding="utf-8"))
+    """Each python -m line, of docs/ too, is parsed by its module's own options."""
+    texts = (README, *(path.read_text(encoding="utf-8") for path in (ROOT / "docs").glob("*.md")))
     lines = [line for text in texts for block in blocks("bash", text) for line in block.splitlines()]
     commands = [line for line in lines if line.startswith("python -m")]
     assert len(commands) >= 8
@@ -54,6 +54,7 @@ def test_every_command_of_the_readme_knows_its_options(tmp_path):
     from experiments.benchmark import BenchmarkConfig
     from experiments.compare import CompareConfig
     from experiments.continual import ContinualConfig
+    from experiments.extract import ExtractConfig
     from experiments.firing_rates import FiringRatesConfig
     from experiments.options import RunConfig
     from experiments.prepare import PrepareConfig
@@ -61,7 +62,7 @@ def test_every_command_of_the_readme_knows_its_options(tmp_path):
 
     types = {"classification": RunConfig, "compare": CompareConfig, "firing_rates": FiringRatesConfig,
              "benchmark": BenchmarkConfig, "prepare": PrepareConfig, "robustness": RobustnessConfig,
-             "continual": ContinualConfig}  # fmt: skip
+             "continual": ContinualConfig, "extract": ExtractConfig}  # fmt: skip
     for command in commands:
         module, *arguments = command.removeprefix("python -m experiments.").split()
         assert cli.parse(types[module], arguments, module)
