@@ -1,0 +1,1 @@
+"""Audio-visual question answering: questions, features, the baseline and ST-AVQA, accuracy by type."""

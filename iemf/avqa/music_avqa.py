@@ -1,0 +1,105 @@
+"""MUSIC-AVQA (Li et al. 2022) from its question files and a folder of features.
+
+    DIR/json/avqa-train.json   avqa-val.json   avqa-test.json
+    DIR/feats/vggish/ID.npy            [60, 128]
+    DIR/feats/res18_14x14/ID.npy       [60, 512, 14, 14], 24 MB a video
+
+Every sixth second is used: T = 10. Files are mapped, not loaded: only what a batch needs is read.
+"""
+
+import hashlib
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+
+from iemf.avqa import vocabulary
+from iemf.avqa.data import AVQAData, AVQASplit
+from iemf.avqa.questions import read_questions
+from iemf.errors import UserError
+from iemf.features.music_avqa import SECONDS, files
+
+SPLITS = ("train", "val", "test")
+EVERY = 6  # seconds
+DTYPES = (np.dtype(np.float16), np.dtype(np.float32))
+
+
+class FileFeatures:
+    """Features of videos, two .npy files each, mapped when they are read.
+
+    Args:
+        folder: with vggish/ and res18_14x14/.
+        videos: ids; the first one's shapes are expected of all.
+
+    Raises:
+        UserError: a video has no file (named, with how many more), or the first one's is none of 60 seconds.
+    """
+
+    def __init__(self, folder: Path, videos: Sequence[str]) -> None:
+        self.paths = [files(folder, video) for video in videos]
+        missing = [paths[kind] for paths in self.paths for kind in paths if not paths[kind].is_file()]
+        if missing:
+            more = f" and {len(missing) - 1} more" if len(missing) > 1 else ""
+            raise UserError(f"{missing[0]}{more} missing: {len(videos)} videos are asked about; complete the features, "
+                            f"or make them with python -m experiments.extract --task avqa")  # fmt: skip
+        self.shapes: dict[str, tuple[int, ...]] = {}
+        for kind, dimensions in (("audio", 2), ("visual", 4)):
+            array = _mapped(self.paths[0][kind])
+            if array.ndim != dimensions or len(array) != SECONDS:
+                wanted = f"[{SECONDS}, 128]" if kind == "audio" else f"[{SECONDS}, 512, 14, 14]"
+                raise UserError(f"{self.paths[0][kind]} is of shape {list(array.shape)}, expected {wanted}; make the "
+                                f"features anew")  # fmt: skip
+            self.shapes[kind] = array.shape
+        self.audio_size, self.visual_size = (self.shapes[kind][1] for kind in ("audio", "visual"))
+
+    def read(self, videos: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """audio [B, 10, D_a], visual [B, 10, C, H, W].
+
+        Raises:
+            UserError: a file is damaged, of another shape or dtype, or holds what is no number.
+        """
+        return tuple(np.stack([self._one(number, kind) for number in videos]) for kind in ("audio", "visual"))
+
+    def _one(self, number: int, kind: str) -> np.ndarray:
+        path = self.paths[number][kind]
+        array = _mapped(path)
+        if array.shape != self.shapes[kind]:
+            raise UserError(f"{path} is of shape {list(array.shape)}, others {list(self.shapes[kind])}; make it anew")
+        chosen = np.asarray(array[::EVERY], np.float32)
+        if not np.isfinite(chosen).all():
+            raise UserError(f"{path} holds NaN or infinite numbers; make it anew")
+        return chosen
+
+
+def _mapped(path: Path) -> np.ndarray:
+    try:
+        array = np.load(path, mmap_mode="r", allow_pickle=False)
+    except (OSError, ValueError, EOFError) as error:
+        raise UserError(f"{path} is no readable .npy file ({error}); make it anew") from None
+    if array.dtype not in DTYPES:
+        raise UserError(f"{path} is of dtype {array.dtype}, expected float16 or float32; make it anew")
+    return array
+
+
+def load(root: Path) -> AVQAData:
+    """The three splits.
+
+    Raises:
+        UserError: of questions and features, see :func:`~iemf.avqa.questions.read_questions` and
+            :class:`FileFeatures`.
+    """
+    if not root.is_dir():
+        raise UserError(f"--data-root {root} is not a folder; name the one with json/ and feats/ (docs/features.md)")
+    paths = {split: root / "json" / f"avqa-{split}.json" for split in SPLITS}
+    questions = {split: read_questions(path) for split, path in paths.items()}
+    videos = sorted({question.video for split in SPLITS for question in questions[split]})
+    features = FileFeatures(root / "feats", videos)
+    number_of = {video: number for number, video in enumerate(videos)}
+    words = vocabulary.build(questions["train"])
+    splits = {split: AVQASplit(questions[split], words, features, number_of) for split in SPLITS}
+    mark = hashlib.sha256()
+    for path in paths.values():
+        mark.update(path.read_bytes())
+    for shape in features.shapes.values():
+        mark.update(str(shape).encode())
+    return AVQAData("music-avqa", words, **splits, about={"digest": mark.hexdigest()[:16]})

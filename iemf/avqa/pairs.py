@@ -1,0 +1,56 @@
+"""Negative pairs of stage 1: beside each sound a frame of another video of the batch."""
+
+from typing import NamedTuple
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from iemf.avqa.grounding import BELONGS, MatchNetwork
+
+
+class Others(NamedTuple):
+    """For each sound [B, T]: row and time of the frame beside it; ``exists`` [B] is False where all share one video."""
+
+    row: Tensor
+    time: Tensor
+    exists: Tensor
+
+
+def draw_others(video: Tensor, times: int, generator: torch.Generator) -> Others:
+    """A random frame of a random other video for every time of every row.
+
+    Args:
+        video: [B], the video of each row; rows of the same video are never paired.
+        times: T.
+        generator: on the CPU.
+    """
+    count, device = len(video), video.device
+    differs = video[:, None] != video[None]
+    draws = torch.rand(count, times, count, generator=generator).to(device, non_blocking=True)
+    time = torch.randint(times, (count, times), generator=generator).to(device, non_blocking=True)
+    row = draws.masked_fill(~differs[:, None], -1.0).argmax(dim=2)
+    return Others(row, time, differs.any(dim=1))
+
+
+def mismatch(network: MatchNetwork, audio: Tensor, places: Tensor, others: Others) -> Tensor:
+    """Logits [B, T, 2] of sounds beside pictures of other videos.
+
+    Args:
+        audio: [B, T, width].
+        places: [B, T, P, width].
+    """
+    return network.matches(network(audio, places[others.row, others.time]))
+
+
+def match_loss(right: Tensor, wrong: Tensor, exists: Tensor) -> Tensor:
+    """Cross-entropy of both kinds of pair, each with half the weight; rows without another video have no wrong pairs.
+
+    Args:
+        right, wrong: logits [B, T, 2].
+        exists: [B].
+    """
+    losses_right, losses_wrong = (-F.log_softmax(logits, dim=-1)[..., kind].mean(dim=1)
+                                  for logits, kind in ((right, BELONGS), (wrong, 1 - BELONGS)))  # fmt: skip
+    there = exists.to(losses_wrong.dtype)
+    return (losses_right.mean() + (losses_wrong * there).sum() / there.sum().clamp(min=1)) / 2
