@@ -37,5 +37,5 @@ def encode(questions: Sequence[Question], vocabulary: Vocabulary) -> Encoded:
     answer_of = {answer: number for number, answer in enumerate(vocabulary.answers)}
     words = np.full((len(questions), LONGEST), PAD, np.int64)
     for row, question in enumerate(questions):
-        words[row, : len(question.words)] = [number_of.get(word, PAD) for word in question.words]
+        words[row, LONGEST - len(question.words) :] = [number_of.get(word, PAD) for word in question.words]
     return Encoded(words, np.array([answer_of.get(question.answer, UNKNOWN) for question in questions], np.int64))

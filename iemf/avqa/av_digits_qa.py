@@ -1,0 +1,148 @@
+"""av-digits-qa: scenes of real digit images in a grid of 2 x 2, with real spoken digits played in ten steps.
+
+The images and recordings are those of AV-Digits, each split with its own. At every step every place shows its digit,
+or nothing, under fresh noise, and a digit or nothing is heard under noise; a scene draws one signal-to-noise ratio
+for its sound and one for its pictures. Frozen encoders, trained on AV-Digits' training split alone, make features:
+
+    audio   [10, F + 10]          the encoder's F numbers, and the step as one-hot
+    visual  [10, 4 F + 10, 2, 2]  place p has the encoder's numbers in the p-th block of F channels, zeros in the
+                                  other blocks, and the step
+
+The blocks say where something is, as the map of a deep network does less plainly: the mean over places keeps it.
+"""
+
+import hashlib
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from iemf.avqa import digit_questions, vocabulary
+from iemf.avqa.data import ArrayFeatures, AVQAData, AVQASplit
+from iemf.avqa.digit_scenes import PLACES, STEPS, Scene, draw_scene
+from iemf.avqa.questions import read_questions
+from iemf.data import av_digits
+from iemf.data.noise import Noise, add_noise, draw_snr, standardise
+from iemf.files import whole_file, write_json
+from iemf.seeds import Stream, mix_seed
+
+SCENES = {"train": 1600, "val": 400, "test": 600}
+NOISE = Noise((-5.0, 10.0), (-5.0, 10.0))  # dB; AV-Digits' encoders see the same
+NOTHING = 10  # the class of noise alone, in training encoders
+SEED = 0  # the benchmark is one and the same for every run
+Encoder = Callable[[Tensor], Tensor]  # [n, 1, 32, 32] -> [n, F]
+
+
+def scenes(split: str, count: int) -> list[tuple[str, Scene]]:
+    """(video id, scene) of a split."""
+    rng = np.random.default_rng(mix_seed(Stream.FIXED_NOISE, SEED, list(SCENES).index(split), 2))
+    return [(f"{split}{number:05d}", draw_scene(rng)) for number in range(count)]
+
+
+def choose(digits: Tensor, labels: Tensor, generator: torch.Generator) -> Tensor:
+    """For each digit the row of a random sample of it, or -1 for -1 (nothing).
+
+    Args:
+        digits: [n] int64.
+        labels: [N], the digits of the samples, sorted into groups of any size.
+    """
+    rows = torch.full_like(digits, -1)
+    for digit in range(10):
+        candidates, wanted = (labels == digit).nonzero()[:, 0], digits == digit
+        draws = torch.randint(len(candidates), (int(wanted.sum()),), generator=generator)
+        rows[wanted] = candidates[draws]
+    return rows
+
+
+def noisy(clean: Tensor, rows: Tensor, snr: Tensor, generator: torch.Generator) -> Tensor:
+    """Samples under noise, scaled to unit variance; row -1 is noise alone.
+
+    Args:
+        clean: [N, 1, 32, 32].
+        rows, snr: [n]; snr in dB.
+    """
+    chosen = clean[rows.clamp(min=0)]
+    seen = add_noise(chosen, snr, generator)
+    seen[rows < 0] = torch.randn((int((rows < 0).sum()), *clean.shape[1:]), generator=generator)
+    return standardise(seen)
+
+
+@torch.inference_mode()
+def encode(
+    stage: Sequence[Scene],
+    pairs: av_digits.NoisyPairs,
+    encoders: tuple[Encoder, Encoder],
+    seed: int,
+    progress: Callable[[int], None] = lambda count: None,
+    at_once: int = 50,
+) -> tuple[np.ndarray, np.ndarray]:
+    """The features of scenes, float16: audio [V, 10, F + 10], visual [V, 10, 4 F + 10, 2, 2].
+
+    Args:
+        pairs: whose clean samples the scenes are made of.
+        encoders: of sound and of images.
+        seed: of samples and noise.
+        progress: told of every ``at_once`` scenes.
+    """
+    generator = torch.Generator().manual_seed(seed)
+    heard = torch.tensor([[-1 if digit is None else digit for digit in scene.spoken] for scene in stage])
+    seen = torch.tensor([[-1 if digit is None else digit for digit in scene.seen] for scene in stage])
+    rows = {"audio": choose(heard, pairs.labels, generator), "visual": choose(seen, pairs.labels, generator)}
+    snr = {name: draw_snr(len(stage), *getattr(NOISE, name), generator) for name in rows}
+    clock = torch.eye(STEPS)
+    sounds, pictures = [], []
+    for part in torch.arange(len(stage)).split(at_once):
+        sound = noisy(pairs.clean["audio"], rows["audio"][part].flatten(),
+                      snr["audio"][part].repeat_interleave(STEPS), generator)  # fmt: skip
+        # A digit keeps its image through all steps, the noise is new.
+        image_rows = rows["visual"][part][:, None].expand(-1, STEPS, -1).flatten()
+        image = noisy(pairs.clean["visual"], image_rows,
+                      snr["visual"][part].repeat_interleave(STEPS * len(PLACES)), generator)  # fmt: skip
+        a = encoders[0](sound).unflatten(0, (-1, STEPS))
+        v = encoders[1](image).unflatten(0, (-1, STEPS, len(PLACES)))
+        steps = clock.expand(len(part), -1, -1)
+        sounds.append(torch.cat([a, steps], dim=2).half())
+        pictures.append(in_blocks(v, steps).half())
+        progress(len(part))
+    return torch.cat(sounds).numpy(), torch.cat(pictures).numpy()
+
+
+def in_blocks(v: Tensor, steps: Tensor) -> Tensor:
+    """v [B, T, P, F] and steps [B, T, T] -> [B, T, P·F + T, 2, 2]; see the module."""
+    count, size = v.shape[2:]
+    blocks = v.new_zeros((*v.shape[:2], count, count, size))
+    for place in range(count):
+        blocks[:, :, place, place] = v[:, :, place]
+    maps = torch.cat([blocks.flatten(3), steps[:, :, None].expand(-1, -1, count, -1)], dim=3)
+    return maps.transpose(2, 3).unflatten(3, (2, 2))
+
+
+def make(folder: Path, encoders: tuple[Encoder, Encoder], counts: dict[str, int], progress: Callable[[int], None]) -> None:
+    """Write questions and features of every split into a folder: json/avqa-SPLIT.json and SPLIT.npz."""
+    data = av_digits.load(noise=NOISE)
+    for number, (split, count) in enumerate(counts.items()):
+        named = scenes(split, count)
+        seed = mix_seed(Stream.FIXED_NOISE, SEED, number, 3)
+        audio, visual = encode([s for _, s in named], getattr(data, split), encoders, seed, progress)
+        with whole_file(folder / f"{split}.npz", "wb") as file:
+            np.savez(file, audio=audio, visual=visual)
+        rng = np.random.default_rng(mix_seed(Stream.FIXED_NOISE, SEED, number, 4))
+        (folder / "json").mkdir(exist_ok=True)
+        write_json(folder / "json" / f"avqa-{split}.json", list(digit_questions.ask(named, rng)))
+
+
+def load(folder: Path) -> AVQAData:
+    """What :func:`make` wrote."""
+    questions = {split: read_questions(folder / "json" / f"avqa-{split}.json") for split in SCENES}
+    words = vocabulary.build(questions["train"])
+    splits, mark = {}, hashlib.sha256()
+    for split, asked in questions.items():
+        with np.load(folder / f"{split}.npz") as file:
+            audio, visual = file["audio"], file["visual"]
+        number_of = {f"{split}{number:05d}": number for number in range(len(audio))}
+        splits[split] = AVQASplit(asked, words, ArrayFeatures(audio, visual), number_of)
+        for part in (audio, visual, repr(asked).encode()):
+            mark.update(part)
+    return AVQAData("av-digits-qa", words, **splits, about={"digest": mark.hexdigest()[:16]})
