@@ -29,9 +29,8 @@ def run(config_type: type[Config], main: Callable[[Config], None], program: str)
         sys.exit(fail(program, error))
     except KeyboardInterrupt:
         again = "with --resume" if program == "classification" else "again"
-        kept = {"prepare": "shards", "robustness": "evaluations", "continual": "tasks", "extract": "films"}.get(
-            program, "epochs"
-        )
+        units = {"prepare": "shards", "robustness": "evaluations", "continual": "tasks", "extract": "films"}
+        kept = units.get(program, "epochs")
         print(f"{program}: interrupted; finished {kept} are kept, the same command {again} goes on", file=sys.stderr)
         sys.exit(130)
     finally:

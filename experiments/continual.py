@@ -34,7 +34,7 @@ from iemf.continual import av_digits_ci, benchmarks, metrics
 from iemf.continual.data import ContinualData, check_classes
 from iemf.continual.methods import AVCIL, METHODS, Method
 from iemf.continual.model import ContinualNetwork
-from iemf.continual.trainer import ContinualOptions, ContinualTrainer, MakeModulation
+from iemf.continual.trainer import ContinualOptions, ContinualTrainer, MakeModulation, check_memory
 from iemf.errors import UserError
 from iemf.files import write_json
 from iemf.seeds import Stream, mix_seed
@@ -73,6 +73,7 @@ def grid(config: ContinualConfig) -> list[ContinualRun]:
         chosen = getattr(config, name)
         if not chosen or len(set(chosen)) < len(chosen):
             raise UserError(f"--{name} {' '.join(map(str, chosen))}: name at least one, each once")
+    refuse_unread(config)
     shared, runs = shared_options(config), config.out.expanduser() / "runs"
     if config.data_root is not None:
         shared["data_root"] = config.data_root.expanduser().absolute()
@@ -81,6 +82,18 @@ def grid(config: ContinualConfig) -> list[ContinualRun]:
                              progress=config.progress))
         for n in config.networks for m in config.methods for v in config.variants for s in config.seeds
     ]  # fmt: skip
+
+
+def refuse_unread(config: ContinualConfig) -> None:
+    """Raise UserError for an option that none of the runs would read."""
+    rehearsing = bool({"ssil", "av-cil"} & set(config.methods))
+    read = {"gamma": "iemf" in config.variants, "time_steps": "snn" in config.networks, "memory": rehearsing,
+            "exemplar_batch_size": rehearsing, "instance": "av-cil" in config.methods,
+            "category": "av-cil" in config.methods}  # fmt: skip
+    for name, is_read in read.items():
+        value = getattr(config, name)
+        if not is_read and value != getattr(ContinualShared, name):
+            raise UserError(f"--{name.replace('_', '-')} {value} is read by none of the runs; leave it out")
 
 
 @functools.cache
@@ -197,7 +210,10 @@ def main(config: ContinualConfig) -> None:
     todo = sum(RunFolder(run.out).results() is None for run in runs)
     print(f"{len(runs)} runs: {len(runs) - todo} finished, {todo} to go", flush=True)
     if todo:
-        say_sizes(data_of(runs[0]))
+        data = data_of(runs[0])
+        say_sizes(data)
+        for run in runs:  # before hours of training
+            check_memory(build_method(run), run.memory, data)
     bar = tqdm(runs, "runs", disable=not (config.progress and todo), dynamic_ncols=True)
     done = [(run, train(run)) for run in bar]
     print(continual_report.write(done, config.out.expanduser()))

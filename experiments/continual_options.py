@@ -40,7 +40,7 @@ class ContinualShared:
     recipe: Literal["paper", "original", "released"] = "paper"
     """paper: He et al. 2025. original: the optimiser and epochs of Pian et al. 2023. released: as the code released
     with He et al. 2025, without attention distillation and activations, ξ of av-cil in epochs 20 to 69 alone.
-    av-digits-ci has an optimiser and epochs of its own in each."""
+    av-digits-ci has an optimiser and epochs of its own, so original is nothing to it."""
     tasks: int | None = None
     """How many tasks of equal size."""
     epochs: int | None = None
@@ -125,6 +125,8 @@ def resolve(run: ContinualRun) -> ContinualRun:
     if (run.data_root is None) != (run.dataset == "av-digits-ci"):
         remedy = "is embedded; leave it out" if run.data_root else "needs it: the folder with its features"
         raise UserError(f"--data-root {run.data_root}: --dataset {run.dataset} {remedy}")
+    if run.dataset == "av-digits-ci" and run.recipe == "original":
+        raise UserError("--recipe original is an optimiser and epochs, and av-digits-ci has its own; leave it out")
     if run.recipe == "released" and run.gamma != 1:
         raise UserError(f"--gamma {run.gamma}: --recipe released ignores γ, as the released code does; leave it out")
     if run.recipe == "released" and run.network == "snn":

@@ -20,14 +20,14 @@ def write(done: Sequence[tuple[ContinualRun, dict]], out: Path) -> str:
     for run, results in done:
         cells.setdefault((run.network, run.method, run.variant), {})[run.seed] = results
     example = done[0][0]
-    table = markdown(cells, example)
+    table = markdown(cells, example, epochs_of(done))
     write_atomically(out / "table.md", table + "\n")
     summary = [
         {"network": network, "method": method, "variant": variant, "runs": [by_seed[seed] for seed in sorted(by_seed)]}
         for (network, method, variant), by_seed in cells.items()
     ]
     write_json(out / "results.json", {"settings": settings(example), "cells": summary})
-    title = f"{example.dataset}, {example.epochs} epochs a task, n = {max(map(len, cells.values()))} seed(s)"
+    title = f"{example.dataset}, {epochs_of(done)} epochs a task, n = {max(map(len, cells.values()))} seed(s)"
     curves = {cell: [r["average_accuracies"] for r in by_seed.values()] for cell, by_seed in cells.items()}
     continual_plots.average_accuracy(curves, out / "average_accuracy.png", title)
     bars = {cell: {name: [r[name] for r in by_seed.values()] for name in MEASURES} for cell, by_seed in cells.items()}
@@ -41,7 +41,15 @@ def settings(example: ContinualRun) -> dict:
     return {name: value for name, value in example.stored().items() if name not in own}
 
 
-def markdown(cells: dict[Cell, dict[int, dict]], example: ContinualRun) -> str:
+def epochs_of(done: Sequence[tuple[ContinualRun, dict]]) -> str:
+    """One number, or one a method where they differ."""
+    by_method = {run.method: run.epochs for run, _ in done}
+    if len(set(by_method.values())) == 1:
+        return str(done[0][0].epochs)
+    return ", ".join(f"{epochs} ({continual_plots.METHOD_LABELS[method]})" for method, epochs in by_method.items())
+
+
+def markdown(cells: dict[Cell, dict[int, dict]], example: ContinualRun, epochs: str) -> str:
     """A row a method and network: AIA and AFR of each variant, what ξ itself changes, and what the paper has."""
     variants = [v for v in VARIANTS if any(cell[2] == v for cell in cells)]
     compared = {"joint", "iemf"} <= set(variants)
@@ -63,7 +71,7 @@ def markdown(cells: dict[Cell, dict[int, dict]], example: ContinualRun) -> str:
     seeds = sorted({seed for by_seed in cells.values() for seed in by_seed})
     note = "Mean accuracy over tasks (AIA, higher is better) and average forgetting rate (AFR, lower is better) in %, "
     note += f"{seeds_in_words(seeds, [len(by_seed) for by_seed in cells.values()])}. {example.dataset}, "
-    note += f"recipe {example.recipe}, {example.epochs} epochs a task, {example.optimizer} with lr {example.lr:g}, "
+    note += f"recipe {example.recipe}, {epochs} epochs a task, {example.optimizer} with lr {example.lr:g}, "
     note += f"{example.memory} exemplars; "
     note += "validation chooses each task's epoch, test is read after it."
     return "\n".join([table_lines(header, rows), "", note])

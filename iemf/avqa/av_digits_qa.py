@@ -5,10 +5,10 @@ or nothing, under fresh noise, and a digit or nothing is heard under noise; a sc
 for its sound and one for its pictures. Frozen encoders, trained on AV-Digits' training split alone, make features:
 
     audio   [10, F + 10]          the encoder's F numbers, and the step as one-hot
-    visual  [10, 4 F + 10, 2, 2]  place p has the encoder's numbers in the p-th block of F channels, zeros in the
-                                  other blocks, and the step
+    visual  [10, 5 F + 10, 2, 2]  the encoder's numbers; once more in the p-th of four blocks for place p, the others
+                                  being zeros; and the step
 
-The blocks say where something is, as the map of a deep network does less plainly: the mean over places keeps it.
+The blocks say what is where, as the map of a deep network does less plainly: the mean over places keeps it.
 """
 
 import hashlib
@@ -78,7 +78,7 @@ def encode(
     progress: Callable[[int], None] = lambda count: None,
     at_once: int = 50,
 ) -> tuple[np.ndarray, np.ndarray]:
-    """The features of scenes, float16: audio [V, 10, F + 10], visual [V, 10, 4 F + 10, 2, 2].
+    """The features of scenes, float16: audio [V, 10, F + 10], visual [V, 10, 5 F + 10, 2, 2].
 
     Args:
         pairs: whose clean samples the scenes are made of.
@@ -104,18 +104,18 @@ def encode(
         v = encoders[1](image).unflatten(0, (-1, STEPS, len(PLACES)))
         steps = clock.expand(len(part), -1, -1)
         sounds.append(torch.cat([a, steps], dim=2).half())
-        pictures.append(in_blocks(v, steps).half())
+        pictures.append(as_maps(v, steps).half())
         progress(len(part))
     return torch.cat(sounds).numpy(), torch.cat(pictures).numpy()
 
 
-def in_blocks(v: Tensor, steps: Tensor) -> Tensor:
-    """v [B, T, P, F] and steps [B, T, T] -> [B, T, P·F + T, 2, 2]; see the module."""
+def as_maps(v: Tensor, steps: Tensor) -> Tensor:
+    """v [B, T, P, F] and steps [B, T, T] -> [B, T, F + P·F + T, 2, 2]; see the module."""
     count, size = v.shape[2:]
     blocks = v.new_zeros((*v.shape[:2], count, count, size))
     for place in range(count):
         blocks[:, :, place, place] = v[:, :, place]
-    maps = torch.cat([blocks.flatten(3), steps[:, :, None].expand(-1, -1, count, -1)], dim=3)
+    maps = torch.cat([v, blocks.flatten(3), steps[:, :, None].expand(-1, -1, count, -1)], dim=3)
     return maps.transpose(2, 3).unflatten(3, (2, 2))
 
 

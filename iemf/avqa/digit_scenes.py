@@ -1,7 +1,7 @@
 """Scenes of av-digits-qa as symbols: which digits are seen at the four places, and which are spoken in ten steps.
 
-How many digits are seen (2 to 4), how many different ones are spoken (2 to 4) and how many are both (0 to 2) are drawn
-independently of each other, so that neither of the first two tells the third.
+One to three digits are both seen and spoken; a coin each decides whether another one is only seen, and whether another
+one is only spoken.
 """
 
 from typing import NamedTuple
@@ -10,10 +10,9 @@ import numpy as np
 
 PLACES = ("top_left", "top_right", "bottom_left", "bottom_right")
 STEPS = 10
-NUMBERS = (2, 3, 4)
-COMMON = (0, 1, 2)
-MOST_TIMES = 3  # that a digit is spoken
-LONGEST = 8  # steps with speech; the others are silent
+COMMON = (1, 2, 3)
+MOST_TIMES = 4  # that a digit is spoken
+LONGEST = 9  # steps with speech; the others are silent
 
 
 class Scene(NamedTuple):
@@ -39,12 +38,12 @@ class Scene(NamedTuple):
 
 def draw_scene(rng: np.random.Generator) -> Scene:
     """A random scene."""
-    seen_count, spoken_count, common = (int(rng.choice(of)) for of in (NUMBERS, NUMBERS, COMMON))
-    digits = rng.permutation(10).tolist()
+    common, only_seen, only_spoken = int(rng.choice(COMMON)), int(rng.integers(2)), int(rng.integers(2))
+    digits = rng.permutation(10)[: common + only_seen + only_spoken].tolist()
     seen: list[int | None] = [None] * len(PLACES)
-    for place, digit in zip(rng.permutation(len(PLACES))[:seen_count].tolist(), digits, strict=False):
+    for place, digit in zip(rng.permutation(len(PLACES)).tolist(), digits[: common + only_seen], strict=False):
         seen[place] = digit
-    heard = digits[:common] + digits[seen_count : seen_count + spoken_count - common]
+    heard = digits[:common] + digits[common + only_seen :]
     counts = rng.integers(1, MOST_TIMES + 1, len(heard))
     while counts.sum() > LONGEST:
         counts = rng.integers(1, MOST_TIMES + 1, len(heard))

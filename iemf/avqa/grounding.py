@@ -24,19 +24,29 @@ class Grounded(NamedTuple):
     weights: Tensor
 
 
-def ground(places: Tensor, audio: Tensor) -> tuple[Tensor, Tensor]:
+class Places(NamedTuple):
+    """Of a picture: the mean of v_p over its places [..., D], and v_p / |v_p| [..., P, D]."""
+
+    mean: Tensor
+    directions: Tensor
+
+    def of(self, *index: Tensor) -> "Places":
+        """Those of some pictures."""
+        return Places(self.mean[index], self.directions[index])
+
+
+def ground(directions: Tensor, audio: Tensor) -> tuple[Tensor, Tensor]:
     """Attention of a sound over the places of a picture.
 
     Args:
-        places: [..., P, D].
+        directions: v_p / |v_p|, [..., P, D].
         audio: [..., D].
 
     Returns:
         (Σ_p w_p·v_p / |v_p|, [..., D]; w, [..., P]).
     """
-    normalised = F.normalize(places, dim=-1)
-    weights = (normalised @ F.normalize(audio, dim=-1)[..., None])[..., 0].softmax(dim=-1)
-    return (weights[..., None, :] @ normalised)[..., 0, :], weights
+    weights = (directions @ F.normalize(audio, dim=-1)[..., None])[..., 0].softmax(dim=-1)
+    return (weights[..., None, :] @ directions)[..., 0, :], weights
 
 
 class MatchNetwork(nn.Module):
@@ -59,18 +69,19 @@ class MatchNetwork(nn.Module):
             nn.Linear(width // 4, 2),
         )  # fmt: skip
 
-    def places(self, visual: Tensor) -> Tensor:
-        """Maps [..., C, H, W] as places [..., P, width]."""
-        return self.visual(visual.flatten(-2).transpose(-1, -2))
+    def places(self, visual: Tensor) -> Places:
+        """Of maps [..., C, H, W]."""
+        places = self.visual(visual.flatten(-2).transpose(-1, -2))
+        return Places(places.mean(dim=-2), F.normalize(places, dim=-1))
 
     def hear(self, sound: Tensor) -> Tensor:
         """Sound [..., D_a] as a [..., width]."""
         return self.audio(sound)
 
-    def forward(self, audio: Tensor, places: Tensor) -> Grounded:
-        """audio [..., width] of :meth:`hear`, places [..., P, width] of :meth:`places`."""
-        found, weights = ground(places, audio)
-        visual = self.fc_gl(torch.tanh(torch.cat([places.mean(dim=-2), found], dim=-1)))
+    def forward(self, audio: Tensor, places: Places) -> Grounded:
+        """audio [..., width] of :meth:`hear`, places of :meth:`places`."""
+        found, weights = ground(places.directions, audio)
+        visual = self.fc_gl(torch.tanh(torch.cat([places.mean, found], dim=-1)))
         return Grounded(audio, visual, weights)
 
     def matches(self, grounded: Grounded) -> Tensor:

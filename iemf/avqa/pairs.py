@@ -6,19 +6,20 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from iemf.avqa.grounding import BELONGS, MatchNetwork
+from iemf.avqa.grounding import BELONGS, MatchNetwork, Places
 
 
 class Others(NamedTuple):
-    """For each sound [B, T]: row and time of the frame beside it; ``exists`` [B] is False where all share one video."""
+    """For each sound [B, T]: the row of the frame beside it; ``exists`` [B] is False where all share one video."""
 
     row: Tensor
-    time: Tensor
     exists: Tensor
 
 
 def draw_others(video: Tensor, times: int, generator: torch.Generator) -> Others:
-    """A random frame of a random other video for every time of every row.
+    """The frame of a random other video for every time of every row.
+
+    It is that of the same time: features may say what time it is, and a wrong time must not be what gives it away.
 
     Args:
         video: [B], the video of each row; rows of the same video are never paired.
@@ -28,19 +29,19 @@ def draw_others(video: Tensor, times: int, generator: torch.Generator) -> Others
     count, device = len(video), video.device
     differs = video[:, None] != video[None]
     draws = torch.rand(count, times, count, generator=generator).to(device, non_blocking=True)
-    time = torch.randint(times, (count, times), generator=generator).to(device, non_blocking=True)
     row = draws.masked_fill(~differs[:, None], -1.0).argmax(dim=2)
-    return Others(row, time, differs.any(dim=1))
+    return Others(row, differs.any(dim=1))
 
 
-def mismatch(network: MatchNetwork, audio: Tensor, places: Tensor, others: Others) -> Tensor:
+def mismatch(network: MatchNetwork, audio: Tensor, places: Places, others: Others) -> Tensor:
     """Logits [B, T, 2] of sounds beside pictures of other videos.
 
     Args:
         audio: [B, T, width].
-        places: [B, T, P, width].
+        places: [B, T, ...].
     """
-    return network.matches(network(audio, places[others.row, others.time]))
+    times = torch.arange(audio.shape[1], device=audio.device)
+    return network.matches(network(audio, places.of(others.row, times)))
 
 
 def match_loss(right: Tensor, wrong: Tensor, exists: Tensor) -> Tensor:

@@ -66,14 +66,22 @@ def load(name: str, folder: Path, tasks: int | None = None) -> ContinualData:
     if len(lists.classes) != benchmark.classes:
         raise UserError(f"--data-root {folder} lists {len(lists.classes)} classes, {name} has {benchmark.classes}; "
                         f"name the folder of {name}")  # fmt: skip
-    about = {"published": dict(zip(SPLITS, benchmark.published, strict=True)), "digest": digest(lists, identity)}
+    about = {"published": dict(zip(SPLITS, benchmark.published, strict=True)), "digest": digest(lists, identity, splits)}
     return ContinualData(name, lists.classes, equal_tasks(len(lists.classes), tasks or benchmark.tasks), **splits,
                          about=about)  # fmt: skip
 
 
-def digest(lists: Lists, identity: object) -> str:
-    """Changes with what is learnt from: a run is not resumed on other features."""
-    return hashlib.sha256(json.dumps([*lists, identity], sort_keys=True).encode()).hexdigest()[:16]
+def digest(lists: Lists, identity: object, splits: Mapping[str, FeatureSplit]) -> str:
+    """Changes with what is learnt from: a run is not resumed on other features.
+
+    All sounds count, and the pictures of three clips a split: reading every one would take as long as an epoch.
+    """
+    mark = hashlib.sha256(json.dumps([*lists, identity], sort_keys=True).encode())
+    for split in splits.values():
+        mark.update(np.ascontiguousarray(split.audio).data)
+        for row in (0, len(split) // 2, len(split) - 1):
+            mark.update(split.visual[[row]].tobytes())
+    return mark.hexdigest()[:16]
 
 
 def _extracted(name: str, folder: Path) -> tuple[Lists, dict[str, FeatureSplit], object]:
@@ -82,17 +90,20 @@ def _extracted(name: str, folder: Path) -> tuple[Lists, dict[str, FeatureSplit],
     try:
         row = {video: number for number, video in enumerate(index["ids"])}
         made_for, classes, content, encoders = (index[key] for key in ("benchmark", "classes", "splits", "encoders"))
+        classes = tuple(classes)
     except (KeyError, TypeError):
         raise UserError(f"{path} is no index of features; run experiments.extract anew") from None
     if made_for != name:
         raise UserError(f"{path} is of {made_for}, not of {name}; name the folder of {name}")
-    lists = public.check(path, tuple(classes), content)
+    lists = public.check(path, classes, content)
     audio = npy_rows(folder / "audio.npy", range(len(row)))[range(len(row))]
+    _check_dimensions(folder / "audio.npy", audio.shape, "[N, D]")
     _check_missing(folder / "visual.npy", lists, row, "pictures and sound")
     splits = {}
     for split in SPLITS:
         rows = [row[video] for video in lists.ids(split)]
         visual = npy_rows(folder / "visual.npy", rows)
+        _check_dimensions(folder / "visual.npy", visual.shape, "[N, times, places, D]")
         splits[split] = FeatureSplit(audio[rows], visual, lists.labels(split), lists.ids(split))
     return lists, splits, [encoders, index["ids"]]
 
@@ -131,6 +142,11 @@ def _check_missing(path: Path, lists: Lists, there: Mapping[str, object], what: 
         more = f" and {len(missing) - 1} more" if len(missing) > 1 else ""
         raise UserError(f"{path} has no {what} of {missing[0]!r}{more} that the lists name; complete it, or extract "
                         f"the features anew (experiments.extract)")  # fmt: skip
+
+
+def _check_dimensions(path: Path, shape: tuple[int, ...], wanted: str) -> None:
+    if len(shape) != wanted.count(",") + 1 or 0 in shape:
+        raise UserError(f"{path} is of shape {list(shape)}, expected {wanted}; make the features anew")
 
 
 def _stacked(path: Path, arrays: Mapping[str, np.ndarray]) -> np.ndarray:

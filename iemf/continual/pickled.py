@@ -1,10 +1,13 @@
 """Dicts inside .npy files, which are pickles: read without running anything that a stranger put there.
 
-Admitted are dict, list, tuple, str, int and numpy's arrays, dtypes and scalars; any other name ends the reading.
-A dict of large arrays is not loaded at all: :func:`extents` finds where in the file each array's numbers lie.
+Admitted are dict, list, tuple, str, int and numpy's arrays, dtypes and scalars; any other name ends the reading. Of
+numpy nothing runs either: what it would build from a pickle's bytes, stand-ins check and build here, for a forged
+dtype can make any address an object. A dict of large arrays is not loaded at all: :func:`extents` finds where in the
+file each array's numbers lie.
 """
 
 import pickle
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import IO, NamedTuple
@@ -15,13 +18,8 @@ from iemf.errors import UserError
 
 LARGE = 1 << 20  # bytes; pickle keeps frames of small things well below
 ARRAY_MAKERS = ("numpy.core.multiarray", "numpy._core.multiarray")  # before and since NumPy 2
-MAKE_ARRAY, MAKE_SCALAR = np.empty(0).__reduce__()[0], np.float64(0).__reduce__()[0]
-ADMITTED = {
-    ("numpy", "ndarray"): np.ndarray,
-    ("numpy", "dtype"): np.dtype,
-    **{(module, "_reconstruct"): MAKE_ARRAY for module in ARRAY_MAKERS},
-    **{(module, "scalar"): MAKE_SCALAR for module in ARRAY_MAKERS},
-}
+PLAIN = re.compile(r"[biufcSU]\d+")  # booleans, numbers, text
+BYTE_ORDERS = "<>=|"
 
 
 class Extent(NamedTuple):
@@ -34,17 +32,6 @@ class Extent(NamedTuple):
 
 class _Refused(pickle.UnpicklingError):
     """A name that is not admitted."""
-
-
-def _admitted(module: str, name: str) -> object:
-    try:
-        return ADMITTED[module, name]
-    except KeyError:
-        raise _Refused(f"it calls for {module}.{name}") from None
-
-
-class _Restricted(pickle.Unpickler):
-    find_class = staticmethod(_admitted)
 
 
 class _Skipped(NamedTuple):
@@ -71,27 +58,87 @@ class _Skipping:
         return _Skipped(offset, length)
 
 
-class _Array:
-    """Stands for an array while pickle puts it together."""
+class _Type:
+    """Stands for a dtype."""
+
+    def __init__(self, name: str, *_: object) -> None:
+        if name not in ("O8", "O4") and not PLAIN.fullmatch(name):
+            raise _Refused(f"it has numbers of dtype {name!r}")
+        self.dtype = np.dtype(object if name.startswith("O") else name)
 
     def __setstate__(self, state: tuple) -> None:
-        _, shape, dtype, fortran, content = state
-        if isinstance(content, _Skipped) and (fortran or content.length != dtype.itemsize * np.prod(shape, dtype=int)):
-            raise _Refused("an array is stored in another order than C's, or cut")
-        self.shape, self.dtype, self.content, self.state = shape, dtype, content, state
+        _, order, subarray, names, fields, *_ = state
+        if subarray or names or fields or order not in BYTE_ORDERS:
+            raise _Refused("it has a dtype that is not plain")
+        self.dtype = self.dtype.newbyteorder(order)
+
+
+class _Array:
+    """Stands for an array."""
+
+    def __setstate__(self, state: tuple) -> None:
+        _, shape, kind, fortran, content = state
+        self.shape, self.dtype, self.order, self.content = shape, kind.dtype, "F" if fortran else "C", content
+        if isinstance(content, _Skipped):
+            if fortran or content.length != self.dtype.itemsize * np.prod(shape, dtype=int):
+                raise _Refused("an array is stored in another order than C's, or cut")
+        elif self.dtype == object and not isinstance(content, list):
+            raise _Refused("an array of objects has no list of them")
 
     def value(self) -> Extent | np.ndarray:
         if isinstance(self.content, _Skipped):
             return Extent(self.content.offset, self.shape, self.dtype)
-        array = np.empty(0)
-        array.__setstate__(self.state)
-        return array
+        if self.dtype == object:
+            flat = np.empty(len(self.content), object)
+            flat[:] = [_built(item) for item in self.content]
+        else:
+            flat = np.frombuffer(self.content, self.dtype)
+        return flat.reshape(self.shape, order=self.order)
+
+
+class _ArrayClass:
+    """Stands for numpy.ndarray, which is named in passing; never made."""
+
+    def __new__(cls) -> None:
+        raise _Refused("it makes an array in a way of its own")
+
+
+def _scalar(kind: _Type, content: bytes) -> np.generic:
+    return np.frombuffer(content, kind.dtype, count=1)[0]
+
+
+ADMITTED = {
+    ("numpy", "ndarray"): _ArrayClass,
+    ("numpy", "dtype"): _Type,
+    **{(module, "_reconstruct"): lambda *_: _Array() for module in ARRAY_MAKERS},
+    **{(module, "scalar"): _scalar for module in ARRAY_MAKERS},
+}
+
+
+def _admitted(module: str, name: str) -> object:
+    try:
+        return ADMITTED[module, name]
+    except KeyError:
+        raise _Refused(f"it calls for {module}.{name}") from None
+
+
+class _Restricted(pickle.Unpickler):
+    find_class = staticmethod(_admitted)
 
 
 class _Locating(pickle._Unpickler):  # the one in Python: the other insists on bytes
-    def find_class(self, module: str, name: str) -> object:
-        found = _admitted(module, name)
-        return (lambda *_: _Array()) if found is MAKE_ARRAY else found
+    find_class = staticmethod(_admitted)
+
+
+def _built(content: object) -> object:
+    """Dicts, lists and tuples with arrays in place of what stands for them."""
+    if isinstance(content, _Array):
+        return content.value()
+    if isinstance(content, dict):
+        return {key: _built(value) for key, value in content.items()}
+    if isinstance(content, (list, tuple)):
+        return type(content)(_built(value) for value in content)
+    return content
 
 
 def load(path: Path) -> dict:
@@ -102,7 +149,7 @@ def load(path: Path) -> dict:
     """
 
     def read(file: IO[bytes], _: int) -> object:
-        return _Restricted(file).load().item()
+        return _inside(_Restricted(file).load())
 
     return _read(path, read)
 
@@ -117,10 +164,16 @@ def extents(path: Path) -> dict[str, Extent | np.ndarray]:
     """
 
     def read(file: IO[bytes], size: int) -> object:
-        content = _Locating(_Skipping(file, size)).load().content[0]
-        return {key: array.value() for key, array in content.items()}
+        return _inside(_Locating(_Skipping(file, size)).load())
 
     return _read(path, read)
+
+
+def _inside(array: _Array) -> object:
+    """The one object of an array without dimensions, as np.save wraps a dict."""
+    if array.shape != () or array.dtype != object:
+        raise ValueError("numbers, no dict")
+    return _built(array.content[0])
 
 
 def _read(path: Path, read: Callable[[IO[bytes], int], object]) -> dict:
@@ -136,9 +189,7 @@ def _read(path: Path, read: Callable[[IO[bytes], int], object]) -> dict:
     except _Refused as error:
         raise UserError(f"{path} is refused: {error}, and only dicts, lists, numbers, text and arrays are admitted; "
                         f"get it anew from where it is published") from None  # fmt: skip
-    # Damaged pickles raise whatever the operation at hand does.
-    except (pickle.UnpicklingError, EOFError, ValueError, TypeError, AttributeError, KeyError, IndexError,
-            OverflowError, MemoryError, UnicodeDecodeError) as error:  # fmt: skip
+    except Exception as error:  # damaged pickles raise whatever the operation at hand does
         raise UserError(f"{path} is no .npy file with a dict, or is damaged ({type(error).__name__}); "
                         f"get it anew from where it is published") from None  # fmt: skip
     if not isinstance(content, dict):

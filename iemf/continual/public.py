@@ -42,7 +42,7 @@ def read_lists(folder: Path) -> Lists:
     numbers = pickled.load(folder / CLASSES)
     try:
         names = {int(number): str(name) for name, number in numbers.items()}
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         raise UserError(f"{folder / CLASSES} must give each class name its number; get it anew") from None
     if sorted(names) != list(range(len(numbers))):
         raise UserError(f"{folder / CLASSES} numbers its {len(numbers)} classes {sorted(names)[:3]} ..., "
@@ -63,7 +63,7 @@ def check(path: Path, classes: tuple[str, ...], content: dict) -> Lists:
     for split in SPLITS:
         try:
             found = {int(label): tuple(map(str, videos)) for label, videos in content[split].items()}
-        except (KeyError, TypeError, ValueError, AttributeError):
+        except (KeyError, TypeError, ValueError, AttributeError, OverflowError):
             raise UserError(f"{path} has no dict of class ids and videos for {split!r}; get it anew") from None
         if strange := sorted(found.keys() - set(range(len(classes)))):
             raise UserError(f"{path}: {split} has class id {strange[0]}, there are {len(classes)} classes; get it anew")

@@ -79,8 +79,9 @@ def npy_rows(path: Path, rows: Sequence[int]) -> FileRows:
         size = path.stat().st_size
     except FileNotFoundError:
         raise UserError(f"{path} is missing; is {path.parent} the right folder?") from None
-    except (OSError, ValueError) as error:
-        raise UserError(f"{path} is no .npy file ({error}); make it anew") from None
+    except Exception as error:  # a damaged header makes its parser fail in any way whatever
+        reason = (str(error).splitlines() or [type(error).__name__])[0]
+        raise UserError(f"{path} is no .npy file ({reason}); make it anew") from None
     check_numbers(path, dtype)
     if fortran or len(shape) < 2:
         raise UserError(f"{path} is not of shape [N, ...] in C order, but {list(shape)}; make it anew")

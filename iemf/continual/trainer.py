@@ -44,6 +44,13 @@ class ContinualOptions:
     progress: bool = True
 
 
+def check_memory(method: Method, memory: int, data: ContinualData) -> None:
+    """Raise UserError if the memory has no place for each old class of the last task."""
+    if method.uses_memory and memory < (old := data.tasks[-1].start):
+        raise UserError(f"--memory {memory} is smaller than the {old} old classes of the last task; each needs one "
+                        f"exemplar at least")  # fmt: skip
+
+
 class ContinualTrainer:
     """Trains one network on one benchmark into one run folder.
 
@@ -72,9 +79,7 @@ class ContinualTrainer:
         self.device = next(network.parameters()).device
         self.accuracies: list[list[float]] = []
         self.history: list[dict] = []
-        if method.uses_memory and options.memory < (old := data.tasks[-1].start):
-            raise UserError(f"--memory {options.memory} is smaller than the {old} old classes of the last task; each "
-                            f"needs one exemplar at least")  # fmt: skip
+        check_memory(method, options.memory, data)
 
     def fit(self, resume: bool = False) -> list[list[float]]:
         """Learn every task; the matrix a[k][j] of test accuracies in percent.
@@ -93,7 +98,7 @@ class ContinualTrainer:
             for task in range(first, len(self.data.tasks)):
                 self._learn(task, bar)
                 seen = self.data.tasks[: task + 1]
-                self.accuracies.append([self._accuracy(self.data.test, [classes])[0] for classes in seen])
+                self.accuracies.append([self._accuracy("test", [classes])[0] for classes in seen])
                 self._keep(task)
         return self.accuracies
 
@@ -117,7 +122,7 @@ class ContinualTrainer:
             loss, xi, steps = totals.tolist()
             if not abs(loss) < float("inf"):
                 self._refuse(task, epoch, loss, exemplars)
-            accuracy, val_loss = self._accuracy(self.data.val, self.data.tasks[: task + 1])
+            accuracy, val_loss = self._accuracy("val", self.data.tasks[: task + 1])
             self.history.append({"task": task, "epoch": epoch, "loss": loss / steps, "val_accuracy": accuracy,
                                  "val_loss": val_loss, "xi": xi / steps if active else None})  # fmt: skip
             self.folder.write_metrics(self.history)
@@ -168,11 +173,15 @@ class ContinualTrainer:
     def _refuse(self, task: int, epoch: int, loss: float, exemplars: list[int]) -> None:
         """Say why the loss is not finite: the features, or the training."""
         train = self.data.train
-        if (sample := train.not_finite(train.rows_of(self.data.tasks[task]) + exemplars)) is not None:
-            raise UserError(f"the features of {sample!r} in {self.data.name} hold values that are not finite numbers; "
-                            f"make them anew")  # fmt: skip
+        self._name_not_finite(train, train.rows_of(self.data.tasks[task]) + exemplars)
         raise UserError(f"training diverged: the loss of task {task}, epoch {epoch} is {loss}; train anew in another "
                         f"--out with a lower --lr")  # fmt: skip
+
+    def _name_not_finite(self, split: FeatureSplit, rows: list[int]) -> None:
+        """Raise UserError if one of these samples has features that are no finite numbers."""
+        if (sample := split.not_finite(rows)) is not None:
+            raise UserError(f"the features of {sample!r} in {self.data.name} hold values that are not finite numbers; "
+                            f"make them anew")  # fmt: skip
 
     def _exemplars(self, task: int) -> list[int]:
         """Training rows of old classes that the memory holds."""
@@ -202,9 +211,14 @@ class ContinualTrainer:
             yield FeatureBatch(audio, visual, batch.label.to(self.device, non_blocking=True))
 
     @torch.no_grad()
-    def _accuracy(self, split: FeatureSplit, tasks: list[range]) -> tuple[float, float]:
-        """(percent right among all classes seen, mean cross-entropy) over the samples of some tasks."""
+    def _accuracy(self, name: str, tasks: list[range]) -> tuple[float, float]:
+        """(percent right among all classes seen, mean cross-entropy) over a split's samples of some tasks.
+
+        Raises:
+            UserError: the cross-entropy is not finite.
+        """
         self.network.eval()
+        split = getattr(self.data, name)
         rows = [row for classes in tasks for row in split.rows_of(classes)]
         totals = torch.zeros(2, dtype=torch.float64, device=self.device)
         for batch in self._read(split, BatchSampler(rows, self.options.batch_size, drop_last=False)):
@@ -212,6 +226,10 @@ class ContinualTrainer:
             right = (logits.argmax(1) == batch.label).sum()
             totals += torch.stack([right.double(), F.cross_entropy(logits, batch.label, reduction="sum").double()])
         right, loss = totals.tolist()
+        if not abs(loss) < float("inf"):
+            self._name_not_finite(split, rows)
+            raise UserError(f"training diverged: the loss on {name} is {loss}; train anew in another --out with a "
+                            f"lower --lr")  # fmt: skip
         return 100 * right / len(rows), loss / len(rows)
 
     def _identity(self) -> dict:
@@ -234,5 +252,9 @@ class ContinualTrainer:
                 raise UserError(f"{path} is of {what} {theirs.get(what)}, this run of {wanted}; put the run's own "
                                 f"checkpoint back, or name a new --out")  # fmt: skip
         self.network.grow(self.data.tasks[content["task"]].stop)
-        self.network.load_state_dict(content["network"])
+        try:
+            self.network.load_state_dict(content["network"])
+        except RuntimeError:
+            raise UserError(f"{path} is of a network of other sizes; put the run's own checkpoint back, or name a new "
+                            f"--out") from None  # fmt: skip
         self.accuracies, self.history = content["accuracies"], content["history"]

@@ -40,8 +40,10 @@ class VideoMAE(nn.Module):
         except ImportError:
             raise UserError('VideoMAE needs the package transformers: pip install -e ".[extract]"') from None
         try:
-            self.network = VideoMAEModel.from_pretrained(name)
-        except (OSError, ValueError, RuntimeError) as error:
+            self.network, loading = VideoMAEModel.from_pretrained(name, output_loading_info=True)
+            if missing := sorted(loading["missing_keys"]):
+                raise ValueError(f"{missing[0]} is missing, {len(missing)} in all")
+        except Exception as error:  # damaged weights make their reader fail in any way whatever
             reason = " ".join(str(error).split())[:200]
             raise UserError(f"--video-mae {name}: no weights of VideoMAE ({reason}); name a hub model or a local "
                             f"folder") from None  # fmt: skip

@@ -53,7 +53,7 @@ def test_the_table_follows_from_the_results():
         }
         for variant, gain in (("joint", 0.0), ("iemf", 1.5))
     }
-    row = continual_report.markdown(cells, resolve(ContinualRun())).splitlines()[2]
+    row = continual_report.markdown(cells, resolve(ContinualRun()), "20").splitlines()[2]
     assert [cell.strip() for cell in row.strip("|").split("|")] == [
         "SSIL", "ANN", "51.00 ± 1.41", "52.50 ± 1.41", "10.00 ± 0.00", "10.00 ± 0.00", "+1.50 ± 0.00", "+0.00 ± 0.00",
     ]  # fmt: skip
@@ -75,6 +75,13 @@ def test_the_table_follows_from_the_results():
         ({"recipe": "released", "gamma": 2.0}, r"--gamma 2\.0: --recipe released ignores"),
         ({"recipe": "released"}, "--epochs 20: the released av-cil applies ξ from epoch 20 on"),
         ({"iemf": False, "variants": ("iemf",)}, "--variants : name at least one"),
+        ({"recipe": "original"}, "--recipe original is an optimiser and epochs"),
+        ({"iemf": False, "gamma": 2.0}, r"--gamma 2\.0 is read by none"),
+        ({"time_steps": 9}, "--time-steps 9 is read by none"),
+        ({"methods": ("lwf",), "memory": 7}, "--memory 7 is read by none"),
+        ({"methods": ("lwf",), "exemplar_batch_size": 7}, "--exemplar-batch-size 7 is read by none"),
+        ({"methods": ("ssil",), "instance": 0.1}, r"--instance 0\.1 is read by none"),
+        ({"methods": ("ssil",), "category": 0.1}, r"--category 0\.1 is read by none"),
     ],
 )
 def test_options_out_of_range_are_refused(options, words):
@@ -93,6 +100,13 @@ def test_another_optimiser_has_its_own_rate():
     assert resolve(ContinualRun(optimizer="sgd")).lr == 1e-2
     assert resolve(ContinualRun()).lr == 1e-3
     assert resolve(ContinualRun(out=Path("x"))).memory == 50
+
+
+def test_epochs_that_differ_are_named_by_method():
+    runs = [(resolve(ContinualRun(dataset="k-s-ci", recipe="original", method=method, data_root=Path("x"))), {})
+            for method in ("lwf", "ssil")]  # fmt: skip
+    assert continual_report.epochs_of(runs) == "100 (LwF), 200 (SSIL)"
+    assert continual_report.epochs_of(runs[1:]) == "200"
 
 
 def test_options_in_the_singular():
@@ -189,7 +203,7 @@ def test_a_run_is_not_gone_on_with_on_other_features(call, tmp_path):
     [
         (SOUND, [], "has no sound of 'val3_0' that the lists name"),
         (None, ["--tasks", 3], "28 classes do not divide into 3 tasks"),
-        (None, ["--memory", 20, "--methods", "ssil"], "--memory 20 is smaller than the 21 old classes"),
+        (None, ["--memory", 20, "--methods", "lwf", "ssil"], "--memory 20 is smaller than the 21 old classes"),
         (None, ["--dataset", "k-s-ci"], "lists 28 classes, k-s-ci has 30"),
     ],
 )

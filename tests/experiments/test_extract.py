@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -140,6 +141,23 @@ def test_missing_and_broken_films(call, copied, weights, tmp_path):
     code, _, err = call("extract", *options(films, weights, tmp_path / "y"), "--max-missing", 0.1)
     assert code == 2
     assert "class 'class 3' has no sample in train" in err
+
+
+def test_films_that_come_late_are_taken(call, films, copied, weights, tmp_path):
+    """Gone or broken in a first, unfinished attempt, sound in the second."""
+    copy = copied()
+    gone, broken = copy / "videos" / "train" / "train3_0.mp4", copy / "videos" / "train" / "train5_0.mp4"
+    gone.unlink()
+    broken.unlink()
+    broken.write_bytes(b"no film")
+    assert call("extract", *options(copy, weights, tmp_path / "x"), "--max-missing", 0.01)[0] == 2
+    assert list((tmp_path / "x" / "journal.bin").read_bytes()).count(2) == 1  # train3_0
+    for path in (gone, broken):
+        path.unlink(missing_ok=True)
+        shutil.copy(films / "videos" / "train" / path.name, path)
+    code, out, err = call("extract", *options(copy, weights, tmp_path / "x"))
+    assert code == 0, err
+    assert "112 clips of ave-ci, 0 left out" in out
 
 
 def test_other_weights_are_not_mixed_in(call, films, weights, tmp_path):

@@ -68,6 +68,38 @@ def test_the_digest_changes_with_the_features(tmp_path):
     assert benchmarks.load("ave-ci", tmp_path / "x").about["digest"] != first
 
 
+@pytest.mark.parametrize("hdf5", [False, True])
+@pytest.mark.parametrize("kind", ["audio", "visual"])
+def test_the_digest_changes_with_the_numbers_themselves(tmp_path, hdf5, kind):
+    """Files of the same names and sizes."""
+    released_features.write(tmp_path / "x", "ave-ci", hdf5)
+    first = benchmarks.load("ave-ci", tmp_path / "x").about["digest"]
+    if kind == "visual" and hdf5:
+        with h5py.File(tmp_path / "x" / "visual_pretrained_feature" / "visual_features.h5", "a") as file:
+            for data in file.values():
+                data[...] = -data[...]
+    else:
+        rewrite(tmp_path / "x" / (SOUND if kind == "audio" else FILM), lambda d: d.update({k: -v for k, v in d.items()}))
+    assert benchmarks.load("ave-ci", tmp_path / "x").about["digest"] != first
+
+
+@pytest.mark.parametrize(
+    ("file", "shape", "words"),
+    [
+        ("visual.npy", (140, 24, 5), r"visual\.npy is of shape \[\d+, 24, 5\], expected \[N, times, places, D\]"),
+        ("visual.npy", (140, 5), r"visual\.npy is of shape \[\d+, 5\], expected"),
+        ("audio.npy", (140, 1, 6), r"audio\.npy is of shape \[140, 1, 6\], expected \[N, D\]"),
+        ("visual.npy", (140, 8, 0, 5), r"visual\.npy is of shape \[\d+, 8, 0, 5\]"),
+    ],
+)
+def test_features_of_another_rank_are_refused(tmp_path, file, shape, words):
+    """Broadcasting would mix samples without a word."""
+    extracted(tmp_path / "x")
+    np.save(tmp_path / "x" / file, np.zeros(shape, np.float16))
+    with pytest.raises(UserError, match=words):
+        benchmarks.load("ave-ci", tmp_path / "x")
+
+
 def rewrite(path, change):
     """Change the dict in a .npy file."""
     content = np.load(path, allow_pickle=True).item()
@@ -116,6 +148,7 @@ def test_what_can_be_wrong_with_the_release(tmp_path, file, change, words):
         ({"ids": ["a"]}, r"visual\.npy has no pictures and sound of 'train0_0' and 139 more"),
         ({"splits": {}}, "no dict of class ids and videos for 'train'"),
         ({"classes": ["a"]}, "train has class id 1, there are 1 classes"),
+        ({"classes": 5}, "is no index of features"),
     ],
 )
 def test_what_can_be_wrong_with_an_index(tmp_path, change, words):

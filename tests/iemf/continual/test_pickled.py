@@ -104,3 +104,72 @@ def test_damage_is_one_line_that_names_the_file(tmp_path, read):
     for name in ("numbers.npy", "list.npy"):
         with pytest.raises(UserError, match=name):
             read(tmp_path / name)
+
+
+def forged(path, dtype, content, shape=(), inside=False):
+    """A pickle of an array whose dtype is made of these arguments and this state."""
+
+    class Reduced:
+        def __init__(self, *parts):
+            self.parts = parts
+
+        def __reduce__(self):
+            return self.parts
+
+    maker = np.empty(0).__reduce__()[0]
+    array = Reduced(maker, (np.ndarray, (0,), b"b"), (1, shape, Reduced(np.dtype, *dtype), False, content))
+    with path.open("wb") as file:
+        np.lib.format.write_array_header_1_0(file, {"descr": "|O", "fortran_order": False, "shape": ()})
+        pickle.dump(np.array({"k": array}, dtype=object) if inside else array, file, protocol=4)
+
+
+FIELD_OF_OBJECTS = (("V8", False, True), (3, "|", None, ("a",), {"a": (np.dtype("O"), 0)}, 8, 1, 0))
+SUBARRAY = (("f4", False, True), (3, "<", (np.dtype("O"), (2,)), None, None, -1, -1, 0))
+OBJECTS_OF_BYTES = (("O8", False, True), (3, "|", None, None, None, -1, -1, 63))
+
+
+@pytest.mark.parametrize("read", [pickled.load, pickled.extents])
+@pytest.mark.parametrize("dtype", [FIELD_OF_OBJECTS, SUBARRAY, OBJECTS_OF_BYTES])
+@pytest.mark.parametrize("inside", [True, False])
+def test_bytes_never_become_addresses_of_objects(tmp_path, read, dtype, inside):
+    """Numpy itself would take the eight bytes for an object's address; the process would die, or worse."""
+    forged(tmp_path / "x.npy", dtype, b"A" * 8, (1,) if inside else (), inside)
+    with pytest.raises(UserError, match=r"x\.npy is refused: (it|an array)"):
+        read(tmp_path / "x.npy")
+
+
+def test_an_array_is_made_in_one_way(tmp_path):
+    class Buffer:
+        def __reduce__(self):
+            return np.ndarray, ((1,), object, b"A" * 8)
+
+    with (tmp_path / "x.npy").open("wb") as file:
+        np.lib.format.write_array_header_1_0(file, {"descr": "|O", "fortran_order": False, "shape": ()})
+        pickle.dump(Buffer(), file)
+    with pytest.raises(UserError, match=r"x\.npy"):
+        pickled.load(tmp_path / "x.npy")
+
+
+@pytest.mark.parametrize("read", [pickled.load, pickled.extents])
+@pytest.mark.parametrize("protocol", [2, 3, 4, 5])
+def test_every_cut_and_many_damaged_bytes_are_one_line(tmp_path, read, protocol):
+    path = tmp_path / "x.npy"
+    with path.open("wb") as file:
+        np.lib.format.write_array_header_1_0(file, {"descr": "|O", "fortran_order": False, "shape": ()})
+        begin = file.tell()
+        pickle.dump(np.array({"a": np.arange(3.0), "b": ["c", np.int64(5)]}, dtype=object), file, protocol=protocol)
+    whole = path.read_bytes()
+    rng = np.random.default_rng(protocol)
+    damaged = [whole[:cut] for cut in range(len(whole))]
+    for _ in range(300):
+        changed = bytearray(whole)
+        changed[rng.integers(begin, len(whole))] = rng.integers(256)
+        damaged.append(bytes(changed))
+    refused = 0
+    for content in damaged:
+        path.write_bytes(content)
+        try:
+            read(path)
+        except UserError as error:
+            refused += "x.npy" in str(error)
+    assert refused > len(whole)  # whatever else a byte may do, it ends in no other exception

@@ -207,6 +207,15 @@ def test_divergence_is_one_clear_line(tmp_path):
         run.fit()
 
 
+@pytest.mark.parametrize("split", ["val", "test"])
+def test_features_that_are_not_finite_are_named_where_nothing_is_trained(tmp_path, split):
+    """A network sees NaN as class 0, and the table would look like any other."""
+    broken = blobs()
+    getattr(broken, split).audio[3, 0] = float("nan")
+    with pytest.raises(UserError, match="the features of '3' in blobs hold values that are not finite"):
+        trainer(tmp_path, data=broken).fit()
+
+
 def test_features_that_are_not_finite_are_named(tmp_path):
     data = blobs()
     data.train.audio[3] = np.inf

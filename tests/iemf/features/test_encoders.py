@@ -5,6 +5,7 @@ import math
 import pytest
 import timm
 import torch
+from safetensors.torch import load_file, save_file
 from timm.models import save_for_hf
 from transformers import VideoMAEConfig, VideoMAEModel
 
@@ -69,6 +70,36 @@ def test_frames_are_spread_from_the_first_to_the_last(tmp_path):
     expected = torch.tensor([0, 5, 10, 14, 19]) / 19 * 255  # np.linspace(0, 19, 5) rounds 4.75, 9.5 (to even) and 14.25
     assert torch.allclose(red, expected, atol=10)
     assert len(read_frames(tmp_path / "a.mp4", 40, 32)) == 40  # more than there are
+
+
+def test_weights_of_video_mae_with_a_layer_missing_are_refused(tmp_path):
+    """The library would draw the layer at random and say so in passing."""
+    save_video_mae(tmp_path, image_size=32, num_frames=4, **SMALL)
+    state = load_file(tmp_path / "model.safetensors")
+    kept = {name: value for name, value in state.items() if "attention" not in name}
+    assert len(kept) < len(state)
+    save_file(kept, tmp_path / "model.safetensors", metadata={"format": "pt"})
+    with pytest.raises(UserError, match=r"no weights of VideoMAE \(.*is missing"):
+        VideoMAE(str(tmp_path))
+
+
+@pytest.mark.parametrize("network", [VideoMAE, AudioMAE])
+def test_cut_weights_are_one_line(tmp_path, network):
+    if network is VideoMAE:
+        save_video_mae(tmp_path, image_size=32, num_frames=4, **SMALL)
+    else:
+        save_audio_mae(tmp_path, depth=1)
+    path = tmp_path / "model.safetensors"
+    path.write_bytes(path.read_bytes()[:100])
+    with pytest.raises(UserError, match="no weights of ") as caught:
+        network(str(tmp_path))
+    assert "\n" not in str(caught.value)
+
+
+def test_a_transformer_of_images_is_no_audio_mae(tmp_path):
+    save_audio_mae(tmp_path, depth=1, img_size=224, in_chans=3)
+    with pytest.raises(UserError, match="does not see filter banks of 1024 x 128"):
+        AudioMAE(str(tmp_path))
 
 
 def test_audio_mae_gives_one_vector(tmp_path):
