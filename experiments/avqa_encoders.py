@@ -1,7 +1,7 @@
 """The frozen encoders of av-digits-qa: a small ResNet-18 a modality, trained on AV-Digits' training split alone.
 
 Eleven classes: the digits, and noise alone, as silence sounds and an empty place looks. Both encoders end in one space
-of 16 dimensions, on the unit sphere, and share the classifier over it: a digit seen and the same digit heard lie close
+of 16 dimensions, on a sphere, and share the classifier over it: a digit seen and the same digit heard lie close
 together, as in encoders that were pre-trained on pairs.
 """
 
@@ -18,7 +18,7 @@ from iemf.seeds import Stream, mix_seed
 
 WIDTH = 8
 FEATURES = 16
-SHARPNESS = 12.0  # of the softmax over cosines
+SHARPNESS = 3.0  # of the softmax over 4 cos
 EPOCHS = 30
 BATCH = 100
 RATE = 3e-3
@@ -28,7 +28,7 @@ MODALITIES = Noise._fields
 
 
 class Encoder(nn.Module):
-    """[n, 1, 32, 32] -> [n, 16] of length 1."""
+    """[n, 1, 32, 32] -> [n, 16] of length 4, so of variance about 1."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -36,7 +36,7 @@ class Encoder(nn.Module):
         self.linear = nn.Linear(self.body.features, FEATURES)
 
     def forward(self, x: Tensor) -> Tensor:
-        return F.normalize(self.linear(self.body(x)), dim=1)
+        return F.normalize(self.linear(self.body(x)), dim=1) * FEATURES**0.5
 
 
 def draw(clean: Tensor, snr_range: tuple[float, float], generator: torch.Generator) -> Tensor:

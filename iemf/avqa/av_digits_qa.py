@@ -14,6 +14,7 @@ The blocks say what is where, as the map of a deep network does less plainly: th
 import hashlib
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -37,7 +38,7 @@ Encoder = Callable[[Tensor], Tensor]  # [n, 1, 32, 32] -> [n, F]
 
 def scenes(split: str, count: int) -> list[tuple[str, Scene]]:
     """(video id, scene) of a split."""
-    rng = np.random.default_rng(mix_seed(Stream.FIXED_NOISE, SEED, list(SCENES).index(split), 2))
+    rng = np.random.default_rng(_seed(split, 2))
     return [(f"{split}{number:05d}", draw_scene(rng)) for number in range(count)]
 
 
@@ -69,12 +70,43 @@ def noisy(clean: Tensor, rows: Tensor, snr: Tensor, generator: torch.Generator) 
     return standardise(seen)
 
 
+class Cast(NamedTuple):
+    """Which sample plays each digit of some scenes, rows or -1 [V, 10] and [V, 4]; ratios in dB [V]."""
+
+    sounds: Tensor
+    images: Tensor
+    snr: Noise
+
+
+def draw_cast(stage: Sequence[Scene], labels: Tensor, generator: torch.Generator) -> Cast:
+    """Samples and ratios at random.
+
+    Args:
+        labels: digits of the samples.
+    """
+    parts = [torch.tensor([[-1 if digit is None else digit for digit in part] for part in of])
+             for of in ([scene.spoken for scene in stage], [scene.seen for scene in stage])]  # fmt: skip
+    rows = [choose(part, labels, generator) for part in parts]
+    return Cast(*rows, Noise(*(draw_snr(len(stage), *of, generator) for of in NOISE)))
+
+
+def views(images: Tensor, cast: Cast, times: int, generator: torch.Generator) -> Tensor:
+    """What is seen of scenes: [V, times, 4, 1, 32, 32]; a digit keeps its image, the noise is new each time.
+
+    Args:
+        images: the clean samples.
+    """
+    rows = cast.images[:, None].expand(-1, times, -1).flatten()
+    snr = cast.snr.visual.repeat_interleave(times * len(PLACES))
+    return noisy(images, rows, snr, generator).unflatten(0, (-1, times, len(PLACES)))
+
+
 @torch.inference_mode()
 def encode(
     stage: Sequence[Scene],
     pairs: av_digits.NoisyPairs,
     encoders: tuple[Encoder, Encoder],
-    seed: int,
+    generator: torch.Generator,
     progress: Callable[[int], None] = lambda count: None,
     at_once: int = 50,
 ) -> tuple[np.ndarray, np.ndarray]:
@@ -83,25 +115,18 @@ def encode(
     Args:
         pairs: whose clean samples the scenes are made of.
         encoders: of sound and of images.
-        seed: of samples and noise.
+        generator: of samples and noise.
         progress: told of every ``at_once`` scenes.
     """
-    generator = torch.Generator().manual_seed(seed)
-    heard = torch.tensor([[-1 if digit is None else digit for digit in scene.spoken] for scene in stage])
-    seen = torch.tensor([[-1 if digit is None else digit for digit in scene.seen] for scene in stage])
-    rows = {"audio": choose(heard, pairs.labels, generator), "visual": choose(seen, pairs.labels, generator)}
-    snr = {name: draw_snr(len(stage), *getattr(NOISE, name), generator) for name in rows}
+    cast = draw_cast(stage, pairs.labels, generator)
     clock = torch.eye(STEPS)
     sounds, pictures = [], []
     for part in torch.arange(len(stage)).split(at_once):
-        sound = noisy(pairs.clean["audio"], rows["audio"][part].flatten(),
-                      snr["audio"][part].repeat_interleave(STEPS), generator)  # fmt: skip
-        # A digit keeps its image through all steps, the noise is new.
-        image_rows = rows["visual"][part][:, None].expand(-1, STEPS, -1).flatten()
-        image = noisy(pairs.clean["visual"], image_rows,
-                      snr["visual"][part].repeat_interleave(STEPS * len(PLACES)), generator)  # fmt: skip
+        some = Cast(cast.sounds[part], cast.images[part], Noise(*(ratios[part] for ratios in cast.snr)))
+        sound = noisy(pairs.clean["audio"], some.sounds.flatten(), some.snr.audio.repeat_interleave(STEPS), generator)
+        seen = views(pairs.clean["visual"], some, STEPS, generator)
         a = encoders[0](sound).unflatten(0, (-1, STEPS))
-        v = encoders[1](image).unflatten(0, (-1, STEPS, len(PLACES)))
+        v = encoders[1](seen.flatten(0, 2)).unflatten(0, seen.shape[:3])
         steps = clock.expand(len(part), -1, -1)
         sounds.append(torch.cat([a, steps], dim=2).half())
         pictures.append(as_maps(v, steps).half())
@@ -119,17 +144,35 @@ def as_maps(v: Tensor, steps: Tensor) -> Tensor:
     return maps.transpose(2, 3).unflatten(3, (2, 2))
 
 
-def make(folder: Path, encoders: tuple[Encoder, Encoder], counts: dict[str, int], progress: Callable[[int], None]) -> None:
+def picture(split: str, counts: dict[str, int], number: int) -> np.ndarray:
+    """What one scene of a split shows at a step, [64, 64], with noise of its ratio."""
+    pairs = getattr(av_digits.load(noise=NOISE), split)
+    cast = draw_cast([scene for _, scene in scenes(split, counts[split])], pairs.labels, _generator(split))
+    one = Cast(cast.sounds[[number]], cast.images[[number]], Noise(*(ratios[[number]] for ratios in cast.snr)))
+    places = views(pairs.clean["visual"], one, 1, torch.Generator().manual_seed(number))[0, 0, :, 0]
+    return torch.cat([torch.cat([*places[:2]], dim=1), torch.cat([*places[2:]], dim=1)]).numpy()
+
+
+def _seed(split: str, what: int) -> int:
+    return mix_seed(Stream.FIXED_NOISE, SEED, list(SCENES).index(split), what)
+
+
+def _generator(split: str) -> torch.Generator:
+    return torch.Generator().manual_seed(_seed(split, 3))
+
+
+def make(
+    folder: Path, encoders: tuple[Encoder, Encoder], counts: dict[str, int], progress: Callable[[int], None]
+) -> None:
     """Write questions and features of every split into a folder: json/avqa-SPLIT.json and SPLIT.npz."""
     data = av_digits.load(noise=NOISE)
-    for number, (split, count) in enumerate(counts.items()):
+    (folder / "json").mkdir(parents=True, exist_ok=True)
+    for split, count in counts.items():
         named = scenes(split, count)
-        seed = mix_seed(Stream.FIXED_NOISE, SEED, number, 3)
-        audio, visual = encode([s for _, s in named], getattr(data, split), encoders, seed, progress)
+        audio, visual = encode([scene for _, scene in named], getattr(data, split), encoders, _generator(split), progress)
         with whole_file(folder / f"{split}.npz", "wb") as file:
             np.savez(file, audio=audio, visual=visual)
-        rng = np.random.default_rng(mix_seed(Stream.FIXED_NOISE, SEED, number, 4))
-        (folder / "json").mkdir(exist_ok=True)
+        rng = np.random.default_rng(_seed(split, 4))
         write_json(folder / "json" / f"avqa-{split}.json", list(digit_questions.ask(named, rng)))
 
 

@@ -1,0 +1,109 @@
+"""MUSIC-AVQA from files in the official layout: a tree of a few videos, and everything that can be wrong with it."""
+
+import json
+
+import numpy as np
+import pytest
+
+from iemf.avqa import music_avqa
+from iemf.errors import UserError
+
+VIDEOS = ("00000001", "00000002", "00000003")
+
+
+def question(number, video, answer, text="How many <Object> are in the entire video?"):
+    values = ["violin"] if "<" in text else []
+    return {"video_id": video, "question_id": number, "type": '["Visual", "Counting"]', "question_content": text,
+            "templ_values": json.dumps(values), "question_deleted": 0, "anser": answer}  # fmt: skip
+
+
+def tree(root, side=2, kind=np.float32):
+    """Three videos, a question of each in train, the first two's in val and test too; an answer only test has."""
+    rng = np.random.default_rng(0)
+    (root / "json").mkdir(parents=True)
+    number = 0
+    for split, videos in (("train", VIDEOS), ("val", VIDEOS[:2]), ("test", VIDEOS[:2])):
+        items = []
+        for video in videos:
+            items.append(question(number, video, "nine" if (split, video) == ("test", VIDEOS[1]) else "one"))
+            number += 1
+        (root / "json" / f"avqa-{split}.json").write_text(json.dumps(items))
+    features = {}
+    for video in VIDEOS:
+        features[video] = rng.normal(size=(60, 128)).astype(kind), rng.normal(size=(60, 512, side, side)).astype(kind)
+        for name, array in zip(("vggish", "res18_14x14"), features[video], strict=True):
+            (root / "feats" / name).mkdir(parents=True, exist_ok=True)
+            np.save(root / "feats" / name / f"{video}.npy", array)
+    return features
+
+
+@pytest.mark.parametrize("kind", [np.float32, np.float16])
+def test_every_sixth_second_of_the_right_video(tmp_path, kind):
+    features = tree(tmp_path, kind=kind)
+    data = music_avqa.load(tmp_path)
+    assert (len(data.train), len(data.val), len(data.test)) == (3, 2, 2)
+    assert (data.audio_size, data.visual_size) == (128, 512)
+    batch = data.train.__getitems__([2, 0])
+    for row, video in enumerate((VIDEOS[2], VIDEOS[0])):
+        for found, whole in zip((batch.audio[row], batch.visual[row]), features[video], strict=True):
+            np.testing.assert_array_equal(found.numpy(), whole[[0, 6, 12, 18, 24, 30, 36, 42, 48, 54]].astype(np.float32))
+    assert data.test.unknown == 1
+    assert data.test.answers.tolist() == [0, -1]
+
+
+def test_the_digest_changes_with_the_questions(tmp_path):
+    tree(tmp_path)
+    first = music_avqa.load(tmp_path).about["digest"]
+    path = tmp_path / "json" / "avqa-test.json"
+    path.write_text(path.read_text().replace("nine", "one"))
+    assert music_avqa.load(tmp_path).about["digest"] != first
+
+
+def save(path, array):
+    np.save(path, array)
+
+
+SOUND, MAPS = "feats/vggish/00000002.npy", "feats/res18_14x14/00000002.npy"
+
+
+@pytest.mark.parametrize(
+    ("file", "change", "words"),
+    [
+        (MAPS, lambda path: path.unlink(), r"00000002\.npy missing: 3 videos are asked about"),
+        ("json/avqa-val.json", lambda path: path.unlink(), r"avqa-val\.json is missing"),
+        ("json/avqa-val.json", lambda path: path.write_text("[1]"), r"avqa-val\.json, item 0: it is int"),
+        (SOUND, lambda path: save(path, np.zeros((60, 64), np.float32)), r"is of shape \[60, 64\], others \[60, 128\]"),
+        (MAPS, lambda path: save(path, np.zeros((10, 512, 2, 2), np.float32)), r"is of shape \[10, 512, 2, 2\], others"),
+        (MAPS, lambda path: save(path, np.zeros((60, 512, 2, 2))), "is of dtype float64, expected float16 or float32"),
+        (MAPS, lambda path: path.write_bytes(path.read_bytes()[:5000]), "is no readable .npy file"),
+        (MAPS, lambda path: path.write_bytes(b""), "is no readable .npy file"),
+        (SOUND, lambda path: save(path, np.full((60, 128), np.nan, np.float32)), "holds NaN or infinite numbers"),
+    ],
+)
+def test_what_can_be_wrong_is_one_line_that_names_the_file(tmp_path, file, change, words):
+    tree(tmp_path)
+    change(tmp_path / file)
+    with pytest.raises(UserError, match=words) as caught:
+        music_avqa.load(tmp_path).train.__getitems__([0, 1, 2])
+    assert str(tmp_path / file) in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+def test_how_many_videos_have_no_features(tmp_path):
+    tree(tmp_path)
+    for file in (SOUND, MAPS):
+        (tmp_path / file).unlink()
+    with pytest.raises(UserError, match=r"vggish/00000002\.npy and 1 more missing"):
+        music_avqa.load(tmp_path)
+
+
+def test_features_of_another_length_are_refused_at_once(tmp_path):
+    tree(tmp_path)
+    np.save(tmp_path / "feats" / "vggish" / f"{VIDEOS[0]}.npy", np.zeros((10, 128), np.float32))
+    with pytest.raises(UserError, match=r"00000001\.npy is of shape \[10, 128\], expected \[60, 128\]"):
+        music_avqa.load(tmp_path)
+
+
+def test_a_folder_that_is_not_there(tmp_path):
+    with pytest.raises(UserError, match=r"--data-root .*x is not a folder"):
+        music_avqa.load(tmp_path / "x")
