@@ -12,11 +12,12 @@ from experiments.options import Network, Variant, plain
 from iemf.errors import UserError
 
 ModelName = Literal["baseline", "st-avqa"]
+GROUNDING = "grounding"  # stage 1 of st-avqa, trained once a seed for all of its runs
 Modality = Literal["audio", "visual"]
 
 # Ours and small: the published widths are 512, the published epochs 30 and 50.
-EMBEDDED = {"optimizer": "adam", "lr": 1e-3, "drop_every": None, "epochs": 12, "match_epochs": 4, "batch_size": 64,
-            "width": 128}  # fmt: skip
+EMBEDDED = {"optimizer": "adam", "lr": 2e-3, "drop_every": 6, "epochs": 8, "match_epochs": 2, "batch_size": 128,
+            "width": 64}  # fmt: skip
 PAPER = {"optimizer": "sgd", "lr": 1e-2, "drop_every": None, "epochs": 50, "match_epochs": 30, "batch_size": 64,
          "width": 512}  # fmt: skip
 # Li et al. 2022: Adam, the learning rate falls to a tenth every eight epochs.
@@ -37,7 +38,8 @@ class AVQAShared:
     """av-digits-qa: where its encoders and features are kept once they are made."""
     recipe: Literal["paper", "original", "released"] = "paper"
     """paper: He et al. 2025. original: optimiser and epochs of Li et al. 2022. released: as the code released with
-    He et al. 2025, with noise on the fusion's gradient after ξ. av-digits-qa has an optimiser and epochs of its own."""
+    He et al. 2025, with noise on the fusion's gradient after ξ. av-digits-qa has an optimiser and epochs of its own, so
+    original is nothing to it."""
     epochs: int | None = None
     match_epochs: int | None = None
     """st-avqa: of stage 1, which learns whether sound and picture belong together."""
@@ -60,7 +62,7 @@ class AVQARun(AVQAShared):
     """One model on one data set with one seed."""
 
     network: Network = "ann"
-    model: ModelName = "baseline"
+    model: ModelName | Literal["grounding"] = "baseline"
     variant: Variant = "vanilla"
     blind: tuple[Modality, ...] = ()
     """Modalities whose features are zeros: the blind baselines."""
@@ -71,10 +73,17 @@ class AVQARun(AVQAShared):
 
     def stored(self) -> dict:
         """As plain JSON values, for config.json; what the paper has for it comes first."""
-        content = {name: plain(value) for name, value in asdict(self).items()}
+        # Wherever its data lie, the digest knows them.
+        content = {name: plain(value) for name, value in asdict(self).items() if name not in ("cache", "data_root")}
         is_paper = self.network == "ann" and self.dataset == "music-avqa" and not self.blind
-        said = published.avqa_sentence(self.model, self.variant) if is_paper else None
+        said = published.avqa_sentence(self.model, self.variant) if is_paper and self.model != GROUNDING else None
         return {"paper": said} | content if said else content
+
+    @property
+    def grounding(self) -> "AVQARun":
+        """Stage 1 of a run: one for all networks, variants and γ."""
+        return replace(self, model=GROUNDING, network="ann", variant="vanilla", gamma=1.0, time_steps=4, blind=(),
+                       epochs=self.match_epochs, out=self.out.parent / f"{GROUNDING}-seed{self.seed}")  # fmt: skip
 
 
 def resolve(run: AVQARun) -> AVQARun:
@@ -100,6 +109,8 @@ def resolve(run: AVQARun) -> AVQARun:
     if (run.data_root is None) != (run.dataset == "av-digits-qa"):
         remedy = "is embedded; leave it out" if run.data_root else "needs it: the folder with json/ and features"
         raise UserError(f"--data-root {run.data_root}: --dataset {run.dataset} {remedy}")
+    if run.dataset == "av-digits-qa" and run.recipe == "original":
+        raise UserError("--recipe original is an optimiser and epochs, and av-digits-qa has its own; leave it out")
     if run.recipe == "released" and run.gamma != 1:
         raise UserError(f"--gamma {run.gamma}: --recipe released ignores γ, as the released code does; leave it out")
     return run

@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import replace
+from typing import TypeVar
 
 import torch
 from tqdm import tqdm
@@ -16,6 +17,7 @@ from iemf.processes import begin_worker
 from iemf.training import RunFolder
 
 POLL_SECONDS = 1.0
+Config = TypeVar("Config")
 
 
 def default_jobs() -> int:
@@ -58,6 +60,31 @@ def run_grid(configs: Sequence[RunConfig], jobs: int, train: Callable[[RunConfig
     # The longest first, so that no core waits for a late one at the end.
     todo.sort(key=cost, reverse=True)
     print(f"{len(configs)} runs: {len(configs) - len(todo)} finished, {len(todo)} to go, {jobs} at a time")
+    return run_pool(todo, jobs, train, cost, progress)
+
+
+def run_pool(
+    todo: Sequence[Config],
+    jobs: int,
+    train: Callable[[Config], dict],
+    cost: Callable[[Config], float],
+    progress: Callable[[Config], float],
+) -> list[str]:
+    """Train configs in processes of their own, under one bar.
+
+    Args:
+        todo: each with a folder of its own in ``out``.
+        jobs: processes at a time; the cores are shared out among their threads.
+        train: a function a fresh process can import.
+        cost: of a run, relative to others.
+        progress: the part of the cost that is behind a run.
+
+    Returns:
+        One line for each run that failed; the others have finished.
+
+    Raises:
+        UserError: a process was killed.
+    """
     if not todo:
         return []
     threads = max(1, available_cores() // jobs)
@@ -69,7 +96,7 @@ def run_grid(configs: Sequence[RunConfig], jobs: int, train: Callable[[RunConfig
     ):  # fmt: skip
         pending = {pool.submit(train, config): config for config in todo}
         try:
-            return _watch(pending, todo, bar)
+            return _watch(pending, lambda: sum(map(progress, todo)), bar)
         except BaseException:
             pool.shutdown(wait=False, cancel_futures=True)
             for process in multiprocessing.active_children():
@@ -77,9 +104,9 @@ def run_grid(configs: Sequence[RunConfig], jobs: int, train: Callable[[RunConfig
             raise
 
 
-def _watch(pending: dict[Future, RunConfig], todo: list[RunConfig], bar: tqdm) -> list[str]:
+def _watch(pending: dict[Future, Config], behind: Callable[[], float], bar: tqdm) -> list[str]:
     """Move the bar until every future is done; the failures, a line each."""
-    failures, finished = [], 0
+    failures, finished, count = [], 0, len(pending)
     while pending:
         done, _ = wait(pending, timeout=POLL_SECONDS, return_when=FIRST_COMPLETED)
         for future in done:
@@ -92,8 +119,8 @@ def _watch(pending: dict[Future, RunConfig], todo: list[RunConfig], bar: tqdm) -
             except BrokenProcessPool:
                 raise UserError("a training process was killed (out of memory?); run the same command again to "
                                 "go on, with --jobs 1 if it happens again") from None  # fmt: skip
-        bar.n = sum(map(progress, todo))
-        bar.set_postfix_str(f"{finished}/{len(todo)} runs")
+        bar.n = behind()
+        bar.set_postfix_str(f"{finished}/{count} runs")
         bar.refresh()
     return failures
 

@@ -29,7 +29,7 @@ from iemf.data.noise import Noise, add_noise, draw_snr, standardise
 from iemf.files import whole_file, write_json
 from iemf.seeds import Stream, mix_seed
 
-SCENES = {"train": 1600, "val": 400, "test": 600}
+SCENES = {"train": 6000, "val": 400, "test": 600}
 NOISE = Noise((-5.0, 10.0), (-5.0, 10.0))  # dB; AV-Digits' encoders see the same
 NOTHING = 10  # the class of noise alone, in training encoders
 SEED = 0  # the benchmark is one and the same for every run
@@ -169,7 +169,9 @@ def make(
     (folder / "json").mkdir(parents=True, exist_ok=True)
     for split, count in counts.items():
         named = scenes(split, count)
-        audio, visual = encode([scene for _, scene in named], getattr(data, split), encoders, _generator(split), progress)
+        audio, visual = encode(
+            [scene for _, scene in named], getattr(data, split), encoders, _generator(split), progress
+        )
         with whole_file(folder / f"{split}.npz", "wb") as file:
             np.savez(file, audio=audio, visual=visual)
         rng = np.random.default_rng(_seed(split, 4))

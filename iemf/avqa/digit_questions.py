@@ -159,8 +159,9 @@ def place_more_often(scene: Scene, rng: np.random.Generator) -> Asked | None:
 def seen_and_first(scene: Scene, rng: np.random.Generator) -> Asked | None:
     word = pick(rng, list(ENDS))
     digit = at_end(scene, word)
-    asked = one_of_three(rng, (0.25, 0.3, 0.45), [d for d in [digit] if d in scene.places],
-                         [d for d in both(scene) if d != digit], [d for d in [digit] if d not in scene.places])  # fmt: skip
+    seen = digit in scene.places
+    later = [other for other in both(scene) if other != digit]
+    asked = one_of_three(rng, (0.25, 0.3, 0.45), [digit] if seen else [], later, [] if seen else [digit])
     return asked and Asked((*asked.values, word), asked.answer)
 
 

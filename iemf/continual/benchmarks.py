@@ -66,7 +66,10 @@ def load(name: str, folder: Path, tasks: int | None = None) -> ContinualData:
     if len(lists.classes) != benchmark.classes:
         raise UserError(f"--data-root {folder} lists {len(lists.classes)} classes, {name} has {benchmark.classes}; "
                         f"name the folder of {name}")  # fmt: skip
-    about = {"published": dict(zip(SPLITS, benchmark.published, strict=True)), "digest": digest(lists, identity, splits)}
+    about = {
+        "published": dict(zip(SPLITS, benchmark.published, strict=True)),
+        "digest": digest(lists, identity, splits),
+    }
     return ContinualData(name, lists.classes, equal_tasks(len(lists.classes), tasks or benchmark.tasks), **splits,
                          about=about)  # fmt: skip
 

@@ -4,7 +4,8 @@ import sys
 
 import pytest
 
-from experiments import classification, cli, compare, continual, extract, firing_rates, prepare
+from experiments import avqa, classification, cli, compare, continual, extract, firing_rates, prepare
+from experiments.avqa import AVQAConfig
 from experiments.compare import CompareConfig
 from experiments.continual import ContinualConfig
 from experiments.extract import ExtractConfig
@@ -15,6 +16,7 @@ from tests import official
 from tests.preparing import SMALL
 
 PROGRAMS = {
+    "avqa": (AVQAConfig, avqa.main),
     "classification": (RunConfig, classification.main),
     "compare": (CompareConfig, compare.main),
     "continual": (ContinualConfig, continual.main),

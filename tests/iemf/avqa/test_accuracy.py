@@ -42,7 +42,9 @@ def test_order_does_not_matter_and_overall_is_the_mean(pairs, random):
 
 
 def test_predictions_are_joined_by_id():
-    questions = [Question(number, "v", TYPES[0], ("a",), answer) for number, answer in ((7, "one"), (3, "two"), (7, "no"))]
+    questions = [
+        Question(number, "v", TYPES[0], ("a",), answer) for number, answer in ((7, "one"), (3, "two"), (7, "no"))
+    ]
     assert join(questions, {3: "two", 7: "one"}) == [True, True, False]
     with pytest.raises(ValueError, match="2 questions have no prediction, the first is question_id 7"):
         join(questions, {3: "two"})

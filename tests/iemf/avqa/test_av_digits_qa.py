@@ -32,7 +32,9 @@ def test_features_are_of_the_scenes_digits(pairs, monkeypatch):
     monkeypatch.setattr(qa, "NOISE", Noise())
     named = [scene for _, scene in qa.scenes("test", 3)]
     size = 32 * 32
-    audio, visual = (torch.from_numpy(part).float() for part in qa.encode(named, pairs, (flat, flat), torch.Generator(), at_once=2))
+    audio, visual = (
+        torch.from_numpy(part).float() for part in qa.encode(named, pairs, (flat, flat), torch.Generator(), at_once=2)
+    )
     assert audio.shape == (3, STEPS, size + STEPS)
     assert visual.shape == (3, STEPS, 5 * size + STEPS, 2, 2)
     assert torch.equal(audio[..., size:], torch.eye(STEPS).expand(3, -1, -1))
@@ -109,4 +111,6 @@ def test_a_picture_shows_the_scenes_digits(pairs, monkeypatch):
         if digit is not None:
             row, column = divmod(place, 2)
             shown = picture[32 * row : 32 * row + 32, 32 * column : 32 * column + 32].flatten()
-            torch.testing.assert_close(torch.from_numpy(visual[1, 0, :1024, row, column]).float(), shown, atol=2e-3, rtol=1e-3)
+            torch.testing.assert_close(
+                torch.from_numpy(visual[1, 0, :1024, row, column]).float(), shown, atol=2e-3, rtol=1e-3
+            )

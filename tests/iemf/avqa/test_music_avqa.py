@@ -46,7 +46,9 @@ def test_every_sixth_second_of_the_right_video(tmp_path, kind):
     batch = data.train.__getitems__([2, 0])
     for row, video in enumerate((VIDEOS[2], VIDEOS[0])):
         for found, whole in zip((batch.audio[row], batch.visual[row]), features[video], strict=True):
-            np.testing.assert_array_equal(found.numpy(), whole[[0, 6, 12, 18, 24, 30, 36, 42, 48, 54]].astype(np.float32))
+            np.testing.assert_array_equal(
+                found.numpy(), whole[[0, 6, 12, 18, 24, 30, 36, 42, 48, 54]].astype(np.float32)
+            )
     assert data.test.unknown == 1
     assert data.test.answers.tolist() == [0, -1]
 
@@ -73,7 +75,11 @@ SOUND, MAPS = "feats/vggish/00000002.npy", "feats/res18_14x14/00000002.npy"
         ("json/avqa-val.json", lambda path: path.unlink(), r"avqa-val\.json is missing"),
         ("json/avqa-val.json", lambda path: path.write_text("[1]"), r"avqa-val\.json, item 0: it is int"),
         (SOUND, lambda path: save(path, np.zeros((60, 64), np.float32)), r"is of shape \[60, 64\], others \[60, 128\]"),
-        (MAPS, lambda path: save(path, np.zeros((10, 512, 2, 2), np.float32)), r"is of shape \[10, 512, 2, 2\], others"),
+        (
+            MAPS,
+            lambda path: save(path, np.zeros((10, 512, 2, 2), np.float32)),
+            r"is of shape \[10, 512, 2, 2\], others",
+        ),
         (MAPS, lambda path: save(path, np.zeros((60, 512, 2, 2))), "is of dtype float64, expected float16 or float32"),
         (MAPS, lambda path: path.write_bytes(path.read_bytes()[:5000]), "is no readable .npy file"),
         (MAPS, lambda path: path.write_bytes(b""), "is no readable .npy file"),

@@ -1,4 +1,4 @@
-"""Question files: the official form, the official files where they are, and everything that can be wrong with an item."""
+"""Question files: the official form, the official files where they are, and what can be wrong with an item."""
 
 import json
 from collections import Counter

@@ -79,7 +79,9 @@ def test_the_digest_changes_with_the_numbers_themselves(tmp_path, hdf5, kind):
             for data in file.values():
                 data[...] = -data[...]
     else:
-        rewrite(tmp_path / "x" / (SOUND if kind == "audio" else FILM), lambda d: d.update({k: -v for k, v in d.items()}))
+        rewrite(
+            tmp_path / "x" / (SOUND if kind == "audio" else FILM), lambda d: d.update({k: -v for k, v in d.items()})
+        )
     assert benchmarks.load("ave-ci", tmp_path / "x").about["digest"] != first
 
 

@@ -1,0 +1,61 @@
+"""The data of a question-answering run; av-digits-qa is made where it is not yet there."""
+
+import functools
+import sys
+from pathlib import Path
+
+from tqdm import tqdm
+
+from experiments import avqa_encoders
+from iemf.avqa import av_digits_qa, music_avqa
+from iemf.avqa.data import AVQAData
+from iemf.errors import UserError
+from iemf.files import read_json, write_json
+
+RECIPE = "made.json"
+
+
+def recipe() -> dict:
+    """What the features of av-digits-qa depend on, as JSON values; a folder made otherwise is made anew."""
+    encoders = {name: getattr(avqa_encoders, name) for name in ("WIDTH", "FEATURES", "SHARPNESS", "EPOCHS", "RATE")}
+    return {"scenes": dict(av_digits_qa.SCENES), "noise": [list(part) for part in av_digits_qa.NOISE],
+            "encoders": encoders}  # fmt: skip
+
+
+def make_if_missing(folder: Path, progress: bool = True) -> None:
+    """av-digits-qa in a folder: encoders trained, scenes drawn and encoded, once.
+
+    Raises:
+        UserError: the folder holds something else, or cannot be written to.
+    """
+    if (folder / RECIPE).exists() and read_json(folder / RECIPE) == recipe():
+        return
+    try:
+        if folder.exists() and any(folder.iterdir()) and not (folder / RECIPE).exists() and not _begun(folder):
+            raise UserError(f"--cache {folder} holds files that are not av-digits-qa's; name a new folder")
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / RECIPE).unlink(missing_ok=True)  # until all is written, nothing is
+        print(f"making av-digits-qa in {folder}: encoders, then scenes", file=sys.stderr, flush=True)
+        encoders = avqa_encoders.train(progress)
+        with tqdm(total=sum(av_digits_qa.SCENES.values()), desc="scenes", unit="scene", disable=not progress,
+                  leave=False, dynamic_ncols=True) as bar:  # fmt: skip
+            av_digits_qa.make(folder, encoders, av_digits_qa.SCENES, bar.update)
+        write_json(folder / RECIPE, recipe())
+    except OSError as error:
+        raise UserError(f"--cache {folder} cannot be written ({error.strerror}); name another folder") from None
+
+
+def _begun(folder: Path) -> bool:
+    """Whether all that is there is what an interrupted making leaves."""
+    ours = {"json", *(f"{split}.npz" for split in av_digits_qa.SCENES)}
+    return all(path.name in ours or path.name.startswith(".") for path in folder.iterdir())
+
+
+@functools.cache
+def load(dataset: str, root: Path | None, cache: Path) -> AVQAData:
+    """The data set; read once for all runs of a process.
+
+    Raises:
+        UserError: see :mod:`iemf.avqa.music_avqa`; av-digits-qa has not been made.
+    """
+    return music_avqa.load(root) if dataset == "music-avqa" else av_digits_qa.load(cache)
