@@ -124,15 +124,15 @@ def activation(run: AVQARun) -> nn.Module:
     return RateCoded(run.time_steps) if run.network == "snn" else nn.Tanh()
 
 
-def build_network(run: AVQARun, data: AVQAData) -> Baseline | STAVQA | MatchNetwork:
-    """With initial weights of the run's seed; ST-AVQA with those that stage 1 has learnt."""
+def build_network(run: AVQARun, data: AVQAData, taught: bool = True) -> Baseline | STAVQA | MatchNetwork:
+    """With initial weights of the run's seed; if ``taught``, ST-AVQA with those that stage 1 has learnt."""
     torch.manual_seed(mix_seed(Stream.TASK, run.seed))
     if run.model == GROUNDING:
         return MatchNetwork(data.audio_size, data.visual_size, run.width)
     words, answers = (len(part) for part in data.vocabulary)
     make = functools.partial(activation, run)
     network = MODELS[run.model](data.audio_size, data.visual_size, words, answers, run.width, make)
-    if run.model == "st-avqa":
+    if run.model == "st-avqa" and taught:
         stage_1 = RunFolder(run.grounding.out)
         network.grounding.load_state_dict(checkpoint.load(stage_1.best_checkpoint)["network"])
     return network
@@ -150,10 +150,8 @@ def build_modulation(run: AVQARun, network: nn.Module, optimizer: torch.optim.Op
     )
 
 
-def trainer_of(run: AVQARun, data: AVQAData, folder: RunFolder) -> AVQATrainer:
-    """Everything a run trains with."""
-    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    network = build_network(run, data).to(device)
+def trainer_of(run: AVQARun, data: AVQAData, folder: RunFolder, network: nn.Module) -> AVQATrainer:
+    """Everything a run trains with; the network is on its device."""
     optimizer = {"sgd": torch.optim.SGD, "adam": torch.optim.Adam}[run.optimizer](network.parameters(), lr=run.lr)
     schedule = torch.optim.lr_scheduler.StepLR(optimizer, run.drop_every) if run.drop_every else None
     stage: Stage
@@ -173,7 +171,8 @@ def train(run: AVQARun) -> dict:
     if (results := folder.results()) is not None:
         return results
     data = data_of(run)
-    trainer = trainer_of(run, data, folder)
+    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    trainer = trainer_of(run, data, folder, build_network(run, data).to(device))
     folder.start(run.stored())
     history = trainer.fit(resume=True)
     network = trainer.stage.module

@@ -45,7 +45,7 @@ def draw(clean: Tensor, snr_range: tuple[float, float], generator: torch.Generat
     return noisy(clean, rows, draw_snr(len(rows), *snr_range, generator), generator)
 
 
-def train(progress: bool = True, epochs: int = EPOCHS) -> tuple[Encoder, Encoder]:
+def train(progress: bool = True) -> tuple[Encoder, Encoder]:
     """Encoders of sound and of images, on the CPU and in evaluation mode."""
     pairs = av_digits.load(noise=NOISE).train
     generator = torch.Generator().manual_seed(mix_seed(Stream.TASK, SEED))
@@ -54,15 +54,14 @@ def train(progress: bool = True, epochs: int = EPOCHS) -> tuple[Encoder, Encoder
     classes = nn.Parameter(torch.randn(FEATURES, NOTHING + 1))
     targets = torch.cat([pairs.labels, torch.full((BLANKS,), NOTHING)])
     optimizer = torch.optim.AdamW([*encoders.parameters(), classes], lr=RATE, weight_decay=1e-2)
-    steps = epochs * -(-len(targets) // BATCH)
+    steps = EPOCHS * -(-len(targets) // BATCH)
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, RATE, total_steps=steps)
-    for _ in tqdm(range(epochs), "encoders", unit="epoch", disable=not progress, leave=False, dynamic_ncols=True):
+    for _ in tqdm(range(EPOCHS), "encoders", unit="epoch", disable=not progress, leave=False, dynamic_ncols=True):
         drawn = [draw(pairs.clean[name], getattr(NOISE, name), generator) for name in MODALITIES]
         for rows in torch.randperm(len(targets), generator=generator).split(BATCH):
-            directions = F.normalize(classes, dim=0)
             for encoder, x in zip(encoders, drawn, strict=True):
-                F.cross_entropy(SHARPNESS * encoder(x[rows]) @ directions, targets[rows]).backward()
-                directions = F.normalize(classes, dim=0)
+                cosines = encoder(x[rows]) @ F.normalize(classes, dim=0)
+                F.cross_entropy(SHARPNESS * cosines, targets[rows]).backward()
             optimizer.step()
             optimizer.zero_grad()
             schedule.step()

@@ -16,6 +16,7 @@ from iemf.files import read_json, write_atomically, write_json
 
 Cell = tuple[str, str, str, tuple[str, ...]]  # network, model, variant, blind to
 VARIANTS = {"vanilla": "vanilla", "joint": "joint (ξ = 1)", "iemf": "IEMF"}
+SHORT_VARIANTS = {"vanilla": "vanilla", "joint": "joint", "iemf": "IEMF"}
 BLIND_LABELS = {("audio",): "pictures alone", ("visual",): "sound alone", ("audio", "visual"): "question alone"}
 SHORT = {
     "a_counting": "A: count", "a_comparative": "A: compare", "a_avg": "A",
@@ -111,7 +112,7 @@ def compared(cells: dict[Cell, dict[int, dict]], columns: Sequence[str]) -> str 
             against[before] = [other]
         for name, others in against.items():
             first = label((network, model, variant, ()))[:2]
-            rows.append([*first, f"{VARIANTS[variant]} − {name}", *difference(by_seed, others, shown)])
+            rows.append([*first, f"{SHORT_VARIANTS[variant]} − {name}", *difference(by_seed, others, shown)])
     return table_lines(["model", "network", "difference", *(SHORT[name] for name in shown)], rows) if rows else None
 
 

@@ -4,6 +4,7 @@
     python -m experiments.benchmark step --out runs/step
     python -m experiments.benchmark loader
     python -m experiments.benchmark features
+    python -m experiments.benchmark avqa
 
 Of lif and step, every contestant has a process of its own (experiments.contestants), and they take turns, so that
 whatever else the machine does hits all alike. Medians, and ratios of medians; memory is the most that a repetition's
@@ -26,7 +27,7 @@ import torch
 import tyro
 from tqdm import tqdm
 
-from experiments import cli, features_benchmark, loader_benchmark
+from experiments import avqa_benchmark, cli, features_benchmark, loader_benchmark
 from iemf.errors import UserError
 from iemf.files import whole_file, write_json
 from iemf_snn import kernels
@@ -39,10 +40,10 @@ MIB = 2**20
 class BenchmarkConfig:
     """What to time."""
 
-    what: Annotated[Literal["lif", "step", "loader", "features"], tyro.conf.Positional]
+    what: Annotated[Literal["lif", "step", "loader", "features", "avqa"], tyro.conf.Positional]
     """lif: forward and backward of the neuron; step: a training step of the audio-visual ResNet-18; loader: reading
-    clips, raw and prepared; features: reading those of class-incremental learning beside its step. The last two take
-    --repeats and --out alone, features --device too."""
+    clips, raw and prepared; features, avqa: reading those of class-incremental learning and of question answering
+    beside their steps. The last three take --repeats and --out alone, features and avqa --device too."""
     repeats: int = 15
     """Turns of each contestant; of the neuron, a turn is five repetitions after one that is not timed."""
     device: Literal["cpu", "cuda"] = "cuda" if torch.cuda.is_available() else "cpu"
@@ -201,7 +202,7 @@ def markdown(config: BenchmarkConfig, results: dict[str, dict]) -> str:
 
 def refuse_unread(config: BenchmarkConfig) -> None:
     """Raise UserError for an option that a benchmark of reading does not read."""
-    read = ("what", "repeats", "out", *(["device"] if config.what == "features" else []))
+    read = ("what", "repeats", "out", *(["device"] if config.what in ("features", "avqa") else []))
     for field in fields(config):
         if field.name not in read and getattr(config, field.name) != field.default:
             option = f"--{field.name.replace('_', '-')} {getattr(config, field.name)}"
@@ -222,6 +223,10 @@ def main(config: BenchmarkConfig) -> None:
         refuse_unread(config)
         results = features_benchmark.measure(config.repeats, config.device)
         table = features_benchmark.markdown(results)
+    elif config.what == "avqa":
+        refuse_unread(config)
+        results = avqa_benchmark.measure(config.repeats, config.device)
+        table = avqa_benchmark.markdown(results)
     else:
         results = measure(config)
         table = markdown(config, results)

@@ -51,6 +51,7 @@ def test_every_command_of_the_readme_knows_its_options(tmp_path):
     commands = [line for line in lines if line.startswith("python -m")]
     assert len(commands) >= 8
     from experiments import cli
+    from experiments.avqa import AVQAConfig
     from experiments.benchmark import BenchmarkConfig
     from experiments.compare import CompareConfig
     from experiments.continual import ContinualConfig
@@ -62,7 +63,7 @@ def test_every_command_of_the_readme_knows_its_options(tmp_path):
 
     types = {"classification": RunConfig, "compare": CompareConfig, "firing_rates": FiringRatesConfig,
              "benchmark": BenchmarkConfig, "prepare": PrepareConfig, "robustness": RobustnessConfig,
-             "continual": ContinualConfig, "extract": ExtractConfig}  # fmt: skip
+             "continual": ContinualConfig, "extract": ExtractConfig, "avqa": AVQAConfig}  # fmt: skip
     for command in commands:
         module, *arguments = command.removeprefix("python -m experiments.").split()
         assert cli.parse(types[module], arguments, module)
@@ -79,14 +80,15 @@ def test_the_table_is_the_measured_one():
     assert note
 
 
-@pytest.mark.parametrize("what", ["lif", "step", "loader", "features"])
+@pytest.mark.parametrize("what", ["lif", "step", "loader", "features", "avqa"])
 def test_the_benchmarks_are_the_measured_ones(what):
     measured = (RESULTS.parent / "benchmark" / f"{what}.md").read_text(encoding="utf-8").strip()
     assert measured in README
 
 
-def test_the_continual_table_is_the_measured_one():
-    assert (RESULTS.parent / "continual" / "table.md").read_text(encoding="utf-8").strip() in README
+@pytest.mark.parametrize("what", ["continual", "avqa"])
+def test_the_tables_of_features_are_the_measured_ones(what):
+    assert (RESULTS.parent / what / "table.md").read_text(encoding="utf-8").strip() in README
 
 
 def test_the_quickstart_as_a_newcomer_types_it(tmp_path):

@@ -4,7 +4,18 @@ import sys
 
 import pytest
 
-from experiments import avqa, classification, cli, compare, continual, extract, firing_rates, prepare
+from experiments import (
+    avqa,
+    avqa_data,
+    avqa_encoders,
+    classification,
+    cli,
+    compare,
+    continual,
+    extract,
+    firing_rates,
+    prepare,
+)  # fmt: skip
 from experiments.avqa import AVQAConfig
 from experiments.compare import CompareConfig
 from experiments.continual import ContinualConfig
@@ -12,6 +23,7 @@ from experiments.extract import ExtractConfig
 from experiments.firing_rates import FiringRatesConfig
 from experiments.options import RunConfig
 from experiments.prepare import PrepareConfig
+from iemf.avqa import av_digits_qa
 from tests import official
 from tests.preparing import SMALL
 
@@ -41,6 +53,18 @@ def call(monkeypatch, capsys):
         return code, captured.out, captured.err
 
     return run
+
+
+@pytest.fixture(scope="module")
+def digits_qa(tmp_path_factory):
+    """The folder of a small av-digits-qa: encoders of one epoch, few scenes."""
+    folder = tmp_path_factory.mktemp("qa") / "cache"
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(avqa_encoders, "EPOCHS", 1)
+        for split, count in {"train": 40, "val": 10, "test": 12}.items():
+            patch.setitem(av_digits_qa.SCENES, split, count)
+        avqa_data.make_if_missing(folder, progress=False)
+        yield folder
 
 
 @pytest.fixture
