@@ -24,11 +24,11 @@ SHORT = {
     "av_existential": "AV: exist", "av_location": "AV: locate", "av_counting": "AV: count",
     "av_comparative": "AV: compare", "av_temporal": "AV: when", "av_avg": "AV", OVERALL: "all",
 }  # fmt: skip
-CHARTS = (
-    Chart("sound", {name: SHORT[name] for name in ("a_counting", "a_comparative", "a_avg")}),
-    Chart("pictures", {name: SHORT[name] for name in ("v_counting", "v_location", "v_avg")}),
-    Chart("both", {name: SHORT[name] for name in SHORT if name.startswith("av_")}),
-)
+CHARTS = tuple(
+    Chart(title, {name: "average" if name.endswith("avg") else SHORT[name] for name in SHORT
+                  if name.startswith(f"{letters}_")})
+    for title, letters in (("sound", "a"), ("pictures", "v"), ("both", "av"))
+)  # fmt: skip
 SCENES, QUESTIONS = 3, 4  # of the picture
 
 

@@ -10,6 +10,7 @@ from iemf.analysis.plots import COLOURS, LABELS, plt, save
 
 MODEL_LABELS = {"baseline": "baseline", "st-avqa": "ST-AVQA"}
 STYLES = {"baseline": "--", "st-avqa": "-"}
+LINE = 0.14  # inches, of small print
 STEP = 10  # percent between two rings
 Cell = tuple[str, str, str]  # network, model, variant
 
@@ -47,9 +48,11 @@ def radar(cells: Mapping[Cell, Mapping[str, Sequence[float]]], charts: Sequence[
         title: names data set and settings.
     """
     networks = list(dict.fromkeys(cell[0] for cell in cells))
-    size = (1.0 + 3.7 * len(charts), 1.3 + 3.5 * len(networks))
+    size = (1.0 + 3.7 * len(charts), 1.5 + 3.5 * len(networks))
     figure, axes = plt.subplots(len(networks), len(charts), figsize=size, squeeze=False, layout="constrained",
                                 subplot_kw={"projection": "polar"})  # fmt: skip
+    # The layout does not see that the charts' titles reach above their axes.
+    figure.get_layout_engine().set(rect=(0, 0, 1, 1 - 0.35 / size[1]), w_pad=0.2)
     for row, network in zip(axes, networks, strict=True):
         for axis, chart in zip(row, charts, strict=True):
             columns = list(chart.axes)
@@ -68,10 +71,11 @@ def radar(cells: Mapping[Cell, Mapping[str, Sequence[float]]], charts: Sequence[
             axis.tick_params(axis="y", labelsize=7, labelcolor="0.4")
             axis.set_theta_offset(np.pi / 2)
             axis.set_xticks(angles, [chart.axes[column] for column in columns], fontsize=8)
+            axis.tick_params(axis="x", pad=9)
             axis.set_title(f"{chart.title} ({network.upper()})", fontsize=10, pad=16)
     handles, labels = axes[0, 0].get_legend_handles_labels()
     figure.legend(handles, labels, loc="outside lower center", ncols=min(3, len(labels)), fontsize=8)
-    figure.suptitle(f"{title}; accuracy / %", fontsize=10)
+    figure.suptitle(f"{title}; accuracy / %", fontsize=10, y=1 - 0.08 / size[1], va="top")
     save(figure, path)
 
 
@@ -83,9 +87,11 @@ def scenes(examples: Sequence[Example], path: Path, title: str) -> None:
         path: the PNG.
         title: names data set and models.
     """
-    figure, axes = plt.subplots(3, len(examples), figsize=(3.6 * len(examples), 7.2), squeeze=False,
-                                layout="constrained", height_ratios=[2.2, 0.45, 3.2])  # fmt: skip
-    for column, example in zip(axes.T, examples, strict=True):
+    texts = [as_text(example.questions) for example in examples]
+    heights = (2.7, 0.4, 0.1 + LINE * max(len(lines) for lines in texts))  # inches
+    figure, axes = plt.subplots(3, len(examples), figsize=(3.6 * len(examples), 1.1 + sum(heights)), squeeze=False,
+                                layout="constrained", height_ratios=heights)  # fmt: skip
+    for column, example, lines in zip(axes.T, examples, texts, strict=True):
         image, sound, text = column
         image.imshow(example.image, cmap="gray", interpolation="nearest")
         half_height, half_width = (side / 2 - 0.5 for side in example.image.shape)
@@ -102,15 +108,21 @@ def scenes(examples: Sequence[Example], path: Path, title: str) -> None:
         sound.set_xticks(np.arange(len(example.heard)) + 0.5, range(1, len(example.heard) + 1), fontsize=7)
         sound.set_xlabel("step; digits that are heard", fontsize=8)
         text.axis("off")
-        lines = []
-        for asked in example.questions:
-            lines += wrapped(asked.question)
-            lines.append(f"   answer: {asked.answer}")
-            for model, answer in asked.given.items():
-                lines.append(f"   {'✓' if answer == asked.answer else '✗'} {model}: {answer}")
         text.text(0, 1, "\n".join(lines), va="top", fontsize=8, transform=text.transAxes)
     figure.suptitle(title, fontsize=10)
     save(figure, path)
+
+
+def as_text(questions: Sequence[Asked]) -> list[str]:
+    """Lines, an empty one behind each question."""
+    lines = []
+    for asked in questions:
+        lines += wrapped(asked.question)
+        lines.append(f"   answer: {asked.answer}")
+        for model, answer in asked.given.items():
+            lines.append(f"   {'✓' if answer == asked.answer else '✗'} {model}: {answer}")
+        lines.append("")
+    return lines
 
 
 def wrapped(text: str, width: int = 44) -> list[str]:

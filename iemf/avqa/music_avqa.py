@@ -65,7 +65,7 @@ class FileFeatures:
         array = _mapped(path)
         if array.shape != self.shapes[kind]:
             raise UserError(f"{path} is of shape {list(array.shape)}, others {list(self.shapes[kind])}; make it anew")
-        chosen = np.asarray(array[::EVERY], np.float32)
+        chosen = array[::EVERY]
         if not np.isfinite(chosen).all():
             raise UserError(f"{path} holds NaN or infinite numbers; make it anew")
         return chosen

@@ -52,8 +52,13 @@ def move(batch: Any, device: torch.device) -> Any:
 
 
 def batches(split: Dataset, rows: list[int], size: int, device: torch.device) -> Iterator[Any]:
-    """Batches of rows in this order on the device; the next is read while one is worked on."""
-    for batch in read_ahead(BatchSampler(rows, size, drop_last=False), split.__getitems__):
+    """Batches of rows in this order on the device; the next is read, and pinned, while one is worked on."""
+
+    def read(part: list[int]) -> Any:
+        batch = split.__getitems__(part)
+        return type(batch)(*(tensor.pin_memory() for tensor in batch)) if device.type == "cuda" else batch
+
+    for batch in read_ahead(BatchSampler(rows, size, drop_last=False), read):
         yield move(batch, device)
 
 
