@@ -209,7 +209,7 @@ def progress(run: AVQARun) -> float:
     return cost(run) * len(RunFolder(run.out).metrics()) / run.epochs
 
 
-def train_missing(runs: Sequence[AVQARun], jobs: int) -> list[str]:
+def train_missing(runs: Sequence[AVQARun], jobs: int, show: bool) -> list[str]:
     """Stage 1 where ST-AVQA needs it, then all that has no results; a line for each failure."""
     todo = [run for run in runs if RunFolder(run.out).results() is None]
     print(f"{len(runs)} runs: {len(runs) - len(todo)} finished, {len(todo)} to go, {jobs} at a time", flush=True)
@@ -219,10 +219,10 @@ def train_missing(runs: Sequence[AVQARun], jobs: int) -> list[str]:
     missing = [run for run in stage_1.values() if RunFolder(run.out).results() is None]
     # Both kinds at once: what needs no stage 1 keeps the other cores busy.
     ready = [run for run in todo if run.model != "st-avqa"]
-    failures = run_pool([*missing, *ready], jobs, train, cost, progress)
+    failures = run_pool([*missing, *ready], jobs, train, cost, progress, show)
     broken = {run.out for run in missing if RunFolder(run.out).results() is None}
     waiting = [run for run in todo if run.model == "st-avqa" and run.grounding.out not in broken]
-    return failures + run_pool(waiting, jobs, train, cost, progress)
+    return failures + run_pool(waiting, jobs, train, cost, progress, show)
 
 
 def say_unknown(data: AVQAData) -> None:
@@ -241,7 +241,7 @@ def main(config: AVQAConfig) -> None:
             avqa_data.make_if_missing(runs[0].cache, config.progress)
         say_unknown(data_of(runs[0]))
     runs = [replace(run, progress=False) for run in with_digest(runs)]
-    failures = train_missing(runs, config.jobs or default_jobs())
+    failures = train_missing(runs, config.jobs or default_jobs(), config.progress)
     done = [(run, results) for run in runs if (results := RunFolder(run.out).results()) is not None]
     if not done:
         raise UserError(f"all {len(runs)} runs failed. {failures[0]}")

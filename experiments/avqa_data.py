@@ -22,13 +22,18 @@ def recipe() -> dict:
             "encoders": encoders}  # fmt: skip
 
 
+def is_made(folder: Path) -> bool:
+    """Whether a folder holds av-digits-qa, whole and of this recipe."""
+    return (folder / RECIPE).exists() and read_json(folder / RECIPE) == recipe()
+
+
 def make_if_missing(folder: Path, progress: bool = True) -> None:
     """av-digits-qa in a folder: encoders trained, scenes drawn and encoded, once.
 
     Raises:
         UserError: the folder holds something else, or cannot be written to.
     """
-    if (folder / RECIPE).exists() and read_json(folder / RECIPE) == recipe():
+    if is_made(folder):
         return
     try:
         if folder.exists() and any(folder.iterdir()) and not (folder / RECIPE).exists() and not _begun(folder):

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from pathlib import Path
 
-from experiments import published
+from experiments import avqa_data, published
 from experiments.avqa_options import AVQARun
 from experiments.report import plus_minus, seeds_in_words, table_lines
 from iemf.analysis import avqa_plots
@@ -11,7 +11,7 @@ from iemf.analysis.avqa_plots import MODEL_LABELS, Asked, Chart, Example
 from iemf.avqa import av_digits_qa
 from iemf.avqa.accuracy import COLUMNS, OVERALL
 from iemf.avqa.digit_scenes import Scene
-from iemf.avqa.questions import Question, read_questions
+from iemf.avqa.questions import Question
 from iemf.files import read_json, write_atomically, write_json
 
 Cell = tuple[str, str, str, tuple[str, ...]]  # network, model, variant, blind to
@@ -136,14 +136,17 @@ def draw_scenes(done: Sequence[tuple[AVQARun, dict]], path: Path) -> None:
             chosen[f"{MODEL_LABELS[run.model]}, {VARIANTS[run.variant]}"] = run
     by_model = {run.model: (name, run) for name, run in chosen.items()}
     given = {name: read_json(run.out / "predictions.json") for name, run in by_model.values()}
-    cache = done[0][0].cache
-    if not (cache / "json").is_dir():
-        return  # collected from elsewhere: there is nothing to draw
-    questions = read_questions(cache / "json" / "avqa-test.json")
+    example_run = done[0][0]
+    if not avqa_data.is_made(example_run.cache):
+        return  # the table is made from finished runs alone, and their data have gone
+    data = avqa_data.load(example_run.dataset, None, example_run.cache)
+    if data.about["digest"] != example_run.data_digest:
+        return
+    questions = data.test.questions
     counts = dict(av_digits_qa.SCENES)
     scenes = av_digits_qa.scenes("test", SCENES)
     examples = [example(number, video, scene, questions, given, counts) for number, (video, scene) in enumerate(scenes)]
-    avqa_plots.scenes(examples, path, f"{done[0][0].dataset}: the first test scenes, seed {done[0][0].seed}")
+    avqa_plots.scenes(examples, path, f"{example_run.dataset}: the first test scenes, seed {example_run.seed}")
 
 
 def example(

@@ -69,6 +69,7 @@ def run_pool(
     train: Callable[[Config], dict],
     cost: Callable[[Config], float],
     progress: Callable[[Config], float],
+    show: bool = True,
 ) -> list[str]:
     """Train configs in processes of their own, under one bar.
 
@@ -78,6 +79,7 @@ def run_pool(
         train: a function a fresh process can import.
         cost: of a run, relative to others.
         progress: the part of the cost that is behind a run.
+        show: the bar.
 
     Returns:
         One line for each run that failed; the others have finished.
@@ -91,7 +93,7 @@ def run_pool(
     context = multiprocessing.get_context("spawn")
     with (
         ProcessPoolExecutor(min(jobs, len(todo)), context, initializer=begin_worker, initargs=(threads,)) as pool,
-        tqdm(total=sum(map(cost, todo)), initial=sum(map(progress, todo)), desc="grid", unit="epoch",
+        tqdm(total=sum(map(cost, todo)), initial=sum(map(progress, todo)), desc="grid", unit="epoch", disable=not show,
              bar_format="{desc}: {percentage:3.0f}%|{bar}| {elapsed}<{remaining}{postfix}", dynamic_ncols=True) as bar,
     ):  # fmt: skip
         pending = {pool.submit(train, config): config for config in todo}

@@ -12,6 +12,7 @@ The blocks say what is where, as the map of a deep network does less plainly: th
 """
 
 import hashlib
+import zipfile
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import NamedTuple
@@ -26,6 +27,7 @@ from iemf.avqa.digit_scenes import PLACES, STEPS, Scene, draw_scene
 from iemf.avqa.questions import read_questions
 from iemf.data import av_digits
 from iemf.data.noise import Noise, add_noise, draw_snr, standardise
+from iemf.errors import UserError
 from iemf.files import whole_file, write_json
 from iemf.seeds import Stream, mix_seed
 
@@ -179,13 +181,22 @@ def make(
 
 
 def load(folder: Path) -> AVQAData:
-    """What :func:`make` wrote."""
+    """What :func:`make` wrote.
+
+    Raises:
+        UserError: a file is missing or damaged.
+    """
     questions = {split: read_questions(folder / "json" / f"avqa-{split}.json") for split in SCENES}
     words = vocabulary.build(questions["train"])
     splits, mark = {}, hashlib.sha256()
     for split, asked in questions.items():
-        with np.load(folder / f"{split}.npz") as file:
-            audio, visual = file["audio"], file["visual"]
+        try:
+            with np.load(folder / f"{split}.npz") as file:
+                audio, visual = file["audio"], file["visual"]
+        except (OSError, ValueError, KeyError, zipfile.BadZipFile) as error:
+            raise UserError(
+                f"{folder / split}.npz cannot be read ({error}); remove {folder}, it is made anew"
+            ) from None
         number_of = {f"{split}{number:05d}": number for number in range(len(audio))}
         splits[split] = AVQASplit(asked, words, ArrayFeatures(audio, visual), number_of)
         for part in (audio, visual, repr(asked).encode()):

@@ -26,14 +26,15 @@ SMALL = ["--epochs", 1, "--match-epochs", 1, "--width", 8, "--batch-size", 64, "
 
 
 def test_a_grid_trains_tabulates_and_repeats_nothing(call, digits_qa, tmp_path, monkeypatch):
-    options = ["--networks", "ann", "snn", "--blind", "--seeds", 0, 7, "--cache", digits_qa, *SMALL, "--out", tmp_path]
-    code, out, err = call("avqa", *options, "--no-joint")
+    options = ["--networks", "ann", "snn", "--variants", "iemf", "--blind", "--seeds", 7, "--cache", digits_qa, *SMALL]
+    options += ["--out", tmp_path]
+    code, out, err = call("avqa", *options)
     assert code == 0, err
-    assert "22 runs: 0 finished, 22 to go" in out
+    assert "7 runs: 0 finished, 7 to go" in out
     table = (tmp_path / "table.md").read_text()
     assert table.strip() in out
-    for words in ("| baseline | ANN     | vanilla ", "| ST-AVQA  | SNN     | IEMF ", "| question alone", "AV: when",
-                  "vanilla − best blind"):  # fmt: skip
+    for words in ("| baseline | ANN     | IEMF ", "| ST-AVQA  | SNN     | IEMF ", "| question alone", "AV: when",
+                  "IEMF − best blind"):  # fmt: skip
         assert words in table
     content = json.loads((tmp_path / "results.json").read_text())
     cell = next(c for c in content["cells"] if (c["network"], c["model"], c["variant"]) == ("snn", "st-avqa", "iemf"))
@@ -43,12 +44,12 @@ def test_a_grid_trains_tabulates_and_repeats_nothing(call, digits_qa, tmp_path, 
     for name in ("accuracy_by_type.png", "scenes.png"):
         assert (tmp_path / name).stat().st_size > 20000
     runs = {path.name for path in (tmp_path / "runs").iterdir()}
-    assert len(runs) == 24
-    assert {"grounding-seed0", "grounding-seed7", "ann-baseline-vanilla-no-audio-no-visual-seed7"} <= runs
+    assert len(runs) == 8
+    assert {"grounding-seed7", "ann-baseline-vanilla-no-audio-no-visual-seed7"} <= runs
     monkeypatch.setattr(avqa, "train", None)  # nothing may be trained again
-    code, out, err = call("avqa", *options, "--no-joint")
+    code, out, err = call("avqa", *options)
     assert code == 0, err
-    assert "22 finished, 0 to go" in out
+    assert "7 finished, 0 to go" in out
     assert (tmp_path / "table.md").read_text() == table
 
 

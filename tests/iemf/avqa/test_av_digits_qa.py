@@ -8,6 +8,7 @@ from iemf.avqa import av_digits_qa as qa
 from iemf.avqa.digit_scenes import PLACES, STEPS
 from iemf.data import av_digits
 from iemf.data.noise import Noise
+from iemf.errors import UserError
 
 COUNTS = {"train": 4, "val": 3, "test": 3}
 
@@ -99,6 +100,18 @@ def test_what_is_made_is_read_the_same_and_again_the_same(tmp_path, monkeypatch)
     assert batch.video.tolist() == [0, 2]
     scenes = [scene for _, scene in qa.scenes("train", 4)]
     assert scenes != [scene for _, scene in qa.scenes("test", 4)]
+
+
+def test_a_damaged_file_is_one_line(tmp_path, monkeypatch):
+    monkeypatch.setattr(qa, "SCENES", COUNTS)
+    make(tmp_path / "a")
+    path = tmp_path / "a" / "val.npz"
+    path.write_bytes(path.read_bytes()[:200])
+    with pytest.raises(UserError, match=r"val\.npz cannot be read .* remove .*a, it is made anew"):
+        qa.load(tmp_path / "a")
+    path.unlink()
+    with pytest.raises(UserError, match=r"val\.npz cannot be read"):
+        qa.load(tmp_path / "a")
 
 
 def test_a_picture_shows_the_scenes_digits(pairs, monkeypatch):
