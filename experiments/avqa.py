@@ -116,6 +116,9 @@ def with_digest(runs: list[AVQARun]) -> list[AVQARun]:
         folder = RunFolder(run.out)
         marked.append(replace(run, data_digest=digest or folder.read_config().get("data_digest")))
         folder.check(marked[-1].stored(), resume=True)
+    other = next((run for run in marked if run.data_digest != marked[0].data_digest), None)
+    if other is not None:
+        raise UserError(f"{marked[0].out} and {other.out} were trained on different data; remove one of the folders")
     return marked
 
 
@@ -164,13 +167,21 @@ def trainer_of(run: AVQARun, data: AVQAData, folder: RunFolder, network: nn.Modu
     return AVQATrainer(stage, data.train, options, folder, optimizer, schedule)
 
 
+def is_finished(run: AVQARun) -> bool:
+    """Whether there are results, and of stage 1 the weights that stage 2 begins with."""
+    folder = RunFolder(run.out)
+    return folder.results() is not None and (run.model != GROUNDING or folder.best_checkpoint.exists())
+
+
 def train(run: AVQARun) -> dict:
     """Run to the end and return the results; those of a run that had finished are read, not made again."""
     folder = RunFolder(run.out)
     folder.check(run.stored(), resume=True)
-    if (results := folder.results()) is not None:
-        return results
+    if is_finished(run):
+        return folder.results()
     data = data_of(run)
+    if run.data_digest not in (None, data.about["digest"]):
+        raise UserError(f"the data of {run.out.name} were changed meanwhile; run the same command again")
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     trainer = trainer_of(run, data, folder, build_network(run, data).to(device))
     folder.start(run.stored())
@@ -216,11 +227,11 @@ def train_missing(runs: Sequence[AVQARun], jobs: int, show: bool) -> list[str]:
     stage_1 = {run.grounding.out: run.grounding for run in todo if run.model == "st-avqa"}
     for run in stage_1.values():
         RunFolder(run.out).check(run.stored(), resume=True)
-    missing = [run for run in stage_1.values() if RunFolder(run.out).results() is None]
+    missing = [run for run in stage_1.values() if not is_finished(run)]
     # Both kinds at once: what needs no stage 1 keeps the other cores busy.
     ready = [run for run in todo if run.model != "st-avqa"]
     failures = run_pool([*missing, *ready], jobs, train, cost, progress, show)
-    broken = {run.out for run in missing if RunFolder(run.out).results() is None}
+    broken = {run.out for run in missing if not is_finished(run)}
     waiting = [run for run in todo if run.model == "st-avqa" and run.grounding.out not in broken]
     return failures + run_pool(waiting, jobs, train, cost, progress, show)
 

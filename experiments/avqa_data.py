@@ -1,5 +1,6 @@
 """The data of a question-answering run; av-digits-qa is made where it is not yet there."""
 
+import fcntl
 import functools
 import sys
 from pathlib import Path
@@ -36,24 +37,25 @@ def make_if_missing(folder: Path, progress: bool = True) -> None:
     if is_made(folder):
         return
     try:
-        if folder.exists() and any(folder.iterdir()) and not (folder / RECIPE).exists() and not _begun(folder):
+        if folder.exists() and any(folder.iterdir()) and not (folder / RECIPE).exists():
             raise UserError(f"--cache {folder} holds files that are not av-digits-qa's; name a new folder")
         folder.mkdir(parents=True, exist_ok=True)
-        (folder / RECIPE).unlink(missing_ok=True)  # until all is written, nothing is
-        print(f"making av-digits-qa in {folder}: encoders, then scenes", file=sys.stderr, flush=True)
-        encoders = avqa_encoders.train(progress)
-        with tqdm(total=sum(av_digits_qa.SCENES.values()), desc="scenes", unit="scene", disable=not progress,
-                  leave=False, dynamic_ncols=True) as bar:  # fmt: skip
-            av_digits_qa.make(folder, encoders, av_digits_qa.SCENES, bar.update)
-        write_json(folder / RECIPE, recipe())
+        with (folder.parent / f".{folder.name}.lock").open("w") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)  # let go of when the file is closed, by a kill too
+            if not is_made(folder):
+                _make(folder, progress)
     except OSError as error:
         raise UserError(f"--cache {folder} cannot be written ({error.strerror}); name another folder") from None
 
 
-def _begun(folder: Path) -> bool:
-    """Whether all that is there is what an interrupted making leaves."""
-    ours = {"json", *(f"{split}.npz" for split in av_digits_qa.SCENES)}
-    return all(path.name in ours or path.name.startswith(".") for path in folder.iterdir())
+def _make(folder: Path, progress: bool) -> None:
+    write_json(folder / RECIPE, {"unfinished": recipe()})
+    print(f"making av-digits-qa in {folder}: encoders, then scenes", file=sys.stderr, flush=True)
+    encoders = avqa_encoders.train(progress)
+    with tqdm(total=sum(av_digits_qa.SCENES.values()), desc="scenes", unit="scene", disable=not progress,
+              leave=False, dynamic_ncols=True) as bar:  # fmt: skip
+        av_digits_qa.make(folder, encoders, av_digits_qa.SCENES, bar.update)
+    write_json(folder / RECIPE, recipe())
 
 
 @functools.cache

@@ -1,5 +1,6 @@
 """From finished question-answering runs to tables, JSON, three radar charts and a picture of scenes."""
 
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -12,6 +13,7 @@ from iemf.avqa import av_digits_qa
 from iemf.avqa.accuracy import COLUMNS, OVERALL
 from iemf.avqa.digit_scenes import Scene
 from iemf.avqa.questions import Question
+from iemf.errors import UserError
 from iemf.files import read_json, write_atomically, write_json
 
 Cell = tuple[str, str, str, tuple[str, ...]]  # network, model, variant, blind to
@@ -139,7 +141,11 @@ def draw_scenes(done: Sequence[tuple[AVQARun, dict]], path: Path) -> None:
     example_run = done[0][0]
     if not avqa_data.is_made(example_run.cache):
         return  # the table is made from finished runs alone, and their data have gone
-    data = avqa_data.load(example_run.dataset, None, example_run.cache)
+    try:
+        data = avqa_data.load(example_run.dataset, None, example_run.cache)
+    except UserError as error:
+        print(f"avqa: no picture of scenes: {error}", file=sys.stderr)
+        return
     if data.about["digest"] != example_run.data_digest:
         return
     questions = data.test.questions

@@ -34,7 +34,7 @@ from iemf.seeds import Stream, mix_seed
 SCENES = {"train": 6000, "val": 400, "test": 600}
 NOISE = Noise((-5.0, 10.0), (-5.0, 10.0))  # dB; AV-Digits' encoders see the same
 NOTHING = 10  # the class of noise alone, in training encoders
-SEED = 0  # the benchmark is one and the same for every run
+SEED = 0  # questions and samples are the same everywhere; encoders trained on another machine differ a little
 Encoder = Callable[[Tensor], Tensor]  # [n, 1, 32, 32] -> [n, F]
 
 
@@ -186,14 +186,19 @@ def load(folder: Path) -> AVQAData:
     Raises:
         UserError: a file is missing or damaged.
     """
-    questions = {split: read_questions(folder / "json" / f"avqa-{split}.json") for split in SCENES}
+    paths = {split: folder / "json" / f"avqa-{split}.json" for split in SCENES}
+    if gone := [path for path in paths.values() if not path.is_file()]:
+        raise UserError(f"{gone[0]} is missing; remove {folder}, it is made anew")
+    questions = {split: read_questions(path) for split, path in paths.items()}
     words = vocabulary.build(questions["train"])
     splits, mark = {}, hashlib.sha256()
     for split, asked in questions.items():
         try:
             with np.load(folder / f"{split}.npz") as file:
                 audio, visual = file["audio"], file["visual"]
-        except (OSError, ValueError, KeyError, zipfile.BadZipFile) as error:
+            if len(audio) < len({question.video for question in asked}):
+                raise ValueError(f"{len(audio)} scenes")
+        except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
             raise UserError(
                 f"{folder / split}.npz cannot be read ({error}); remove {folder}, it is made anew"
             ) from None

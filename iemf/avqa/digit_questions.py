@@ -3,7 +3,8 @@
 Of the two templates of each audio-visual type, the first can be answered by judging sound and picture apart and
 putting the two judgements together; the second asks to match what is seen with what is heard. A coin or a die, not the
 scene, decides the answer wherever it can: of a pair, which is named first; of the digits, whether one that is seen and
-spoken is asked about. How far the question or one modality alone gets, tests/iemf/avqa/test_digit_questions.py counts.
+spoken is asked about. How far the question or one modality alone gets nevertheless is bounded by
+tests/iemf/avqa/test_digit_questions.py: how many digits are seen, say, leaves two or three sums.
 """
 
 import json

@@ -32,25 +32,36 @@ class FileFeatures:
         videos: ids; the first one's shapes are expected of all.
 
     Raises:
-        UserError: a video has no file (named, with how many more), or the first one's is none of 60 seconds.
+        UserError: a video lacks a file (named, with how many more), or a file is damaged or of another shape or dtype.
     """
 
     def __init__(self, folder: Path, videos: Sequence[str]) -> None:
         self.paths = [files(folder, video) for video in videos]
-        missing = [paths[kind] for paths in self.paths for kind in paths if not paths[kind].is_file()]
+        missing = [next(iter(gone)) for paths in self.paths
+                   if (gone := [path for path in paths.values() if not path.is_file()])]  # fmt: skip
         if missing:
-            more = f" and {len(missing) - 1} more" if len(missing) > 1 else ""
+            more = f" and those of {len(missing) - 1} more videos" if len(missing) > 1 else ""
             raise UserError(f"{missing[0]}{more} missing: {len(videos)} videos are asked about; complete the features, "
                             f"or make them with python -m experiments.extract --task avqa")  # fmt: skip
         self.shapes: dict[str, tuple[int, ...]] = {}
         for kind, dimensions in (("audio", 2), ("visual", 4)):
-            array = _mapped(self.paths[0][kind])
-            if array.ndim != dimensions or len(array) != SECONDS:
+            shape = _mapped(self.paths[0][kind]).shape
+            if len(shape) != dimensions or shape[0] != SECONDS:
                 wanted = f"[{SECONDS}, 128]" if kind == "audio" else f"[{SECONDS}, 512, 14, 14]"
-                raise UserError(f"{self.paths[0][kind]} is of shape {list(array.shape)}, expected {wanted}; make the "
+                raise UserError(f"{self.paths[0][kind]} is of shape {list(shape)}, expected {wanted}; make the "
                                 f"features anew")  # fmt: skip
-            self.shapes[kind] = array.shape
+            self.shapes[kind] = shape
         self.audio_size, self.visual_size = (self.shapes[kind][1] for kind in ("audio", "visual"))
+        self.mark = self._look_at_all()
+
+    def _look_at_all(self) -> bytes:
+        """See that every file has the shape, before anything is trained; what a few numbers of each amount to."""
+        mark = hashlib.sha256()
+        for number in range(len(self.paths)):
+            for kind in ("audio", "visual"):
+                array = self._checked(number, kind)
+                mark.update(array[SECONDS // 2].ravel()[:: max(1, array[0].size // 128)].tobytes())
+        return mark.digest()
 
     def read(self, videos: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """audio [B, 10, D_a], visual [B, 10, C, H, W].
@@ -60,14 +71,17 @@ class FileFeatures:
         """
         return tuple(np.stack([self._one(number, kind) for number in videos]) for kind in ("audio", "visual"))
 
-    def _one(self, number: int, kind: str) -> np.ndarray:
+    def _checked(self, number: int, kind: str) -> np.ndarray:
         path = self.paths[number][kind]
         array = _mapped(path)
         if array.shape != self.shapes[kind]:
             raise UserError(f"{path} is of shape {list(array.shape)}, others {list(self.shapes[kind])}; make it anew")
-        chosen = array[::EVERY]
+        return array
+
+    def _one(self, number: int, kind: str) -> np.ndarray:
+        chosen = self._checked(number, kind)[::EVERY]
         if not np.isfinite(chosen).all():
-            raise UserError(f"{path} holds NaN or infinite numbers; make it anew")
+            raise UserError(f"{self.paths[number][kind]} holds NaN or infinite numbers; make it anew")
         return chosen
 
 
@@ -76,6 +90,8 @@ def _mapped(path: Path) -> np.ndarray:
         array = np.load(path, mmap_mode="r", allow_pickle=False)
     except (OSError, ValueError, EOFError) as error:
         raise UserError(f"{path} is no readable .npy file ({error}); make it anew") from None
+    if not isinstance(array, np.ndarray):
+        raise UserError(f"{path} is an archive of arrays, not one; make it anew")
     if array.dtype not in DTYPES:
         raise UserError(f"{path} is of dtype {array.dtype}, expected float16 or float32; make it anew")
     return array
@@ -100,6 +116,5 @@ def load(root: Path) -> AVQAData:
     mark = hashlib.sha256()
     for path in paths.values():
         mark.update(path.read_bytes())
-    for shape in features.shapes.values():
-        mark.update(str(shape).encode())
+    mark.update(features.mark)
     return AVQAData("music-avqa", words, **splits, about={"digest": mark.hexdigest()[:16]})

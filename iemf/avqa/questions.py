@@ -72,7 +72,7 @@ def read_questions(path: Path) -> list[Question]:
         content = json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         raise UserError(f"{path} is missing; get the question files of MUSIC-AVQA (docs/features.md)") from None
-    except (ValueError, OSError) as error:
+    except (ValueError, OSError, RecursionError) as error:
         raise UserError(f"{path} is no readable JSON ({error}); get it anew") from None
     if not isinstance(content, list) or not content:
         raise UserError(f"{path} must hold a list of questions, it is {type(content).__name__}; get it anew")
@@ -97,7 +97,10 @@ def _question(item: Mapping) -> Question:
     kind = tuple(_inner(item, "type"))
     if kind not in TYPES:
         raise ValueError(f"type {item['type']} is none of the nine")
-    text = fill(_text(item, "question_content"), [str(value) for value in _inner(item, "templ_values")])
+    values = _inner(item, "templ_values")
+    if empty := [value for value in values if not isinstance(value, str) or not value.strip()]:
+        raise ValueError(f"templ_values has {empty[0]!r}, which is no text")
+    text = fill(_text(item, "question_content"), values)
     words = split_words(text)
     if not 1 <= len(words) <= LONGEST:
         raise ValueError(f"question_content has {len(words)} words, 1 to {LONGEST} can be read")

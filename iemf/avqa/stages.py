@@ -38,6 +38,13 @@ class MatchStage:
     def on_gradients(self) -> None:
         """No ξ: there is no fusion yet."""
 
+    def state_dict(self) -> dict:
+        """Nothing outlives a step."""
+        return {}
+
+    def load_state_dict(self, state: dict) -> None:
+        """Take back what ``state_dict`` gave."""
+
     @torch.no_grad()
     def validate(self) -> tuple[tuple[float, ...], dict]:
         """Ranked by the share of pairs told rightly, then by the loss."""
@@ -108,6 +115,15 @@ class AnswerStage:
             return None
         answered, labels = self._seen
         return self.modulation.modulate([answered.audio, answered.visual], answered.fused, labels)
+
+    def state_dict(self) -> dict:
+        """The modulation's."""
+        return self.modulation.state_dict() if self.modulation is not None else {}
+
+    def load_state_dict(self, state: dict) -> None:
+        """Take back what ``state_dict`` gave."""
+        if self.modulation is not None:
+            self.modulation.load_state_dict(state)
 
     def validate(self) -> tuple[tuple[float, ...], dict]:
         """Ranked by the share of questions answered rightly."""

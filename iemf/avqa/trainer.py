@@ -31,6 +31,12 @@ class Stage(Protocol):
     def on_gradients(self) -> Tensor | None:
         """Between backward and step: change gradients, and give ξ if there is one."""
 
+    def state_dict(self) -> dict:
+        """What outlives a step beside the module, as plain values and tensors."""
+
+    def load_state_dict(self, state: dict) -> None:
+        """Take back what ``state_dict`` gave."""
+
     def validate(self) -> tuple[tuple[float, ...], dict]:
         """(rank, record): the greater rank is the better epoch."""
 
@@ -115,7 +121,7 @@ class AVQATrainer:
 
     def _epoch(self, epoch: int) -> dict:
         seed = self.options.seed
-        # Begun anew each epoch, random numbers need no place in a checkpoint.
+        # Begun anew each epoch, these need no place in a checkpoint.
         torch.manual_seed(mix_seed(Stream.DROPOUT, seed, epoch))
         generator = torch.Generator().manual_seed(mix_seed(Stream.PAIRS, seed, epoch))
         order = torch.Generator().manual_seed(mix_seed(Stream.ORDER, seed, epoch))
@@ -148,6 +154,7 @@ class AVQATrainer:
             "best": self.best,
             "best_rank": list(self.best_rank),
             "best_epoch": self.best_epoch,
+            "stage": self.stage.state_dict(),
         }
         checkpoint.save(self.folder.last_checkpoint, content)
         self.folder.write_metrics(self.history)
@@ -156,6 +163,7 @@ class AVQATrainer:
         content = checkpoint.load(self.folder.last_checkpoint)
         self.stage.module.load_state_dict(content["module"])
         self.optimizer.load_state_dict(content["optimizer"])
+        self.stage.load_state_dict(content["stage"])
         if self.schedule is not None:
             self.schedule.load_state_dict(content["schedule"])
         self.history, self.best = content["history"], content["best"]

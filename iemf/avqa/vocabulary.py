@@ -7,7 +7,9 @@ import numpy as np
 
 from iemf.avqa.questions import LONGEST, Question
 
-PAD = 0  # behind the last word, and in place of words that train never had
+# Before the first word, so that the LSTM is read out right behind the last (Li et al. 2022 pad behind it); and in place
+# of words that train never had.
+PAD = 0
 UNKNOWN = -1  # an answer that train never had: no class, so always wrong
 
 

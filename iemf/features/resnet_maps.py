@@ -1,6 +1,7 @@
-"""Maps of ResNet-18 (He et al. 2016), as MUSIC-AVQA sees its films: [512, 14, 14] of a frame of 448 x 448 pixels.
+"""Maps of ResNet-18 (He et al. 2016), of the shape that MUSIC-AVQA's have: [512, 14, 14].
 
-torchvision's network with ImageNet weights up to its last block; no pooling.
+torchvision's network with ImageNet weights up to its last block; no pooling. That takes frames of 448 x 448 pixels; the
+public features were made of 224 x 224 by a network of finer strides.
 """
 
 from pathlib import Path

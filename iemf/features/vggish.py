@@ -1,8 +1,8 @@
 """VGGish (Hershey et al. 2017): a convolutional network of log-mel patches, 128 numbers for each second of sound.
 
 Six convolutions of 3 x 3 and four halvings turn a patch of 96 frames x 64 mel bands into 512 maps of 6 x 4; three
-linear layers follow: 4096, 4096, 128. The last is linear, as in the published graph; PCA and quantisation, which the
-AudioSet release puts behind it, are not part of it.
+linear layers follow, 4096, 4096, 128, each with a ReLU, the last too, as in the first release and the PyTorch port: the
+features that are published for MUSIC-AVQA are positive. PCA and quantisation are not part of it.
 """
 
 from pathlib import Path
@@ -73,7 +73,7 @@ class VGGish(nn.Module):
         self.features = nn.Sequential(*layers)
         flat = before * (PATCH // 16) * (BANDS // 16)
         self.embeddings = nn.Sequential(
-            nn.Linear(flat, 4096), nn.ReLU(), nn.Linear(4096, 4096), nn.ReLU(), nn.Linear(4096, EMBEDDING)
+            nn.Linear(flat, 4096), nn.ReLU(), nn.Linear(4096, 4096), nn.ReLU(), nn.Linear(4096, EMBEDDING), nn.ReLU()
         )
 
     def forward(self, patches: Tensor) -> Tensor:

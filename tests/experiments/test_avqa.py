@@ -5,6 +5,8 @@ import os
 import shutil
 import subprocess
 import sys
+import threading
+import time
 from dataclasses import replace
 from pathlib import Path
 
@@ -76,6 +78,75 @@ def test_stage_2_starts_from_the_weights_of_stage_1(digits_qa, tmp_path):
     assert any(not torch.equal(untrained[name], value) for name, value in learnt.items())
 
 
+def test_stage_1_without_its_weights_is_not_finished(digits_qa, tmp_path):
+    run = run_of(digits_qa, tmp_path / "st", model="st-avqa")
+    avqa.train(run.grounding)
+    path = RunFolder(run.grounding.out).best_checkpoint
+    weights = checkpoint.load(path)["network"]
+    path.unlink()
+    assert not avqa.is_finished(run.grounding)
+    avqa.train(run.grounding)
+    assert all(torch.equal(value, weights[name]) for name, value in checkpoint.load(path)["network"].items())
+
+
+def test_a_run_is_not_trained_on_other_data_than_it_says(digits_qa, tmp_path):
+    run = replace(run_of(digits_qa, tmp_path), data_digest="another")
+    with pytest.raises(UserError, match="were changed meanwhile"):
+        avqa.train(run)
+    assert not list(tmp_path.iterdir())
+
+
+def test_runs_on_different_data_make_no_table(digits_qa, tmp_path):
+    runs = [run_of(digits_qa, tmp_path / name, seed=seed) for seed, name in enumerate("ab")]
+    for run, digest in zip(runs, ("one", "other"), strict=True):
+        folder = RunFolder(run.out)
+        folder.start(replace(run, data_digest=digest).stored())
+        folder.results_file.write_text("{}")
+    with pytest.raises(UserError, match=r"a and .*b were trained on different data"):
+        avqa.with_digest(runs)
+
+
+def test_two_programs_make_one_cache_once(digits_qa, tmp_path, monkeypatch):
+    made = []
+
+    def make(folder, *_):
+        made.append(folder)
+        time.sleep(0.3)
+
+    monkeypatch.setattr(avqa_data.av_digits_qa, "make", make)
+    monkeypatch.setattr(avqa_encoders, "train", lambda progress: None)
+    threads = [threading.Thread(target=avqa_data.make_if_missing, args=(tmp_path / "x", False)) for _ in range(2)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert made == [tmp_path / "x"]
+
+
+def test_question_files_are_not_taken_for_a_cache(tmp_path):
+    """--cache in place of --data-root, before there are features."""
+    tree(tmp_path / "music")
+    shutil.rmtree(tmp_path / "music" / "feats")
+    before = (tmp_path / "music" / "json" / "avqa-test.json").read_bytes()
+    with pytest.raises(UserError, match=r"--cache .*music holds files that are not av-digits-qa's"):
+        avqa_data.make_if_missing(tmp_path / "music", progress=False)
+    assert (tmp_path / "music" / "json" / "avqa-test.json").read_bytes() == before
+
+
+def test_a_table_needs_no_picture(call, digits_qa, tmp_path):
+    copy = tmp_path / "cache"
+    shutil.copytree(digits_qa, copy)
+    options = ["--models", "baseline", "--variants", "vanilla", "--seeds", 0, *SMALL[:2], *SMALL[4:]]
+    options += ["--cache", copy, "--out", tmp_path / "out"]
+    assert call("avqa", *options)[0] == 0
+    (copy / "test.npz").write_bytes(b"")
+    avqa_data.load.cache_clear()
+    code, out, err = call("avqa", *options)
+    assert code == 0, err
+    assert "| baseline" in out
+    assert "no picture of scenes" in err
+
+
 def test_one_stage_1_serves_every_run_of_a_seed(digits_qa, tmp_path):
     run = run_of(digits_qa, tmp_path / "a", model="st-avqa")
     other = replace(run, network="snn", variant="iemf", gamma=2.0, time_steps=2, out=tmp_path / "b", epochs=5)
@@ -83,8 +154,10 @@ def test_one_stage_1_serves_every_run_of_a_seed(digits_qa, tmp_path):
     assert run.grounding != replace(run, seed=1).grounding
 
 
-def test_killed_a_run_goes_on_to_the_same_end(digits_qa, tmp_path, monkeypatch):
-    runs = [run_of(digits_qa, tmp_path / name, variant="iemf", seed=3, epochs=3) for name in "ab"]
+@pytest.mark.parametrize("recipe", ["paper", "released"])  # released: noise of a generator that outlives epochs
+def test_killed_a_run_goes_on_to_the_same_end(digits_qa, tmp_path, monkeypatch, recipe):
+    options = {"variant": "iemf", "seed": 3, "epochs": 3, "recipe": recipe}
+    runs = [run_of(digits_qa, tmp_path / name, **options) for name in "ab"]
     expected = avqa.train(runs[0])
     validate = avqa.AnswerStage.validate
     count = []
@@ -101,6 +174,7 @@ def test_killed_a_run_goes_on_to_the_same_end(digits_qa, tmp_path, monkeypatch):
     assert RunFolder(runs[1].out).results() is None
     monkeypatch.setattr(avqa.AnswerStage, "validate", validate)
     assert avqa.train(runs[1]) == expected
+    assert RunFolder(runs[1].out).metrics() == RunFolder(runs[0].out).metrics()
     first, second = (json.loads((run.out / "predictions.json").read_text()) for run in runs)
     assert first == second
     assert len(first) == len(avqa.data_of(runs[0]).test)
@@ -250,7 +324,7 @@ def test_bad_input_is_one_line(call, tmp_path, damage, words):
     assert code == 2
     assert words in err
     assert len([line for line in err.splitlines() if "error" in line]) == 1
-    assert not list(tmp_path.glob("out/runs/*/results.json"))
+    assert not (tmp_path / "out").exists()
 
 
 def test_the_table_follows_from_the_results():

@@ -106,11 +106,21 @@ def test_a_damaged_file_is_one_line(tmp_path, monkeypatch):
     monkeypatch.setattr(qa, "SCENES", COUNTS)
     make(tmp_path / "a")
     path = tmp_path / "a" / "val.npz"
-    path.write_bytes(path.read_bytes()[:200])
+    whole = path.read_bytes()
+    np.savez(path, audio=np.zeros((1, 10, 21)), visual=np.zeros((1, 10, 65, 2, 2)))
+    with pytest.raises(UserError, match=r"val\.npz cannot be read \(1 scenes\)"):
+        qa.load(tmp_path / "a")
+    path.write_bytes(b"")
+    with pytest.raises(UserError, match=r"val\.npz cannot be read"):
+        qa.load(tmp_path / "a")
+    path.write_bytes(whole[:200])
     with pytest.raises(UserError, match=r"val\.npz cannot be read .* remove .*a, it is made anew"):
         qa.load(tmp_path / "a")
     path.unlink()
     with pytest.raises(UserError, match=r"val\.npz cannot be read"):
+        qa.load(tmp_path / "a")
+    (tmp_path / "a" / "json" / "avqa-test.json").unlink()
+    with pytest.raises(UserError, match=r"avqa-test\.json is missing; remove .*a, it is made anew"):
         qa.load(tmp_path / "a")
 
 

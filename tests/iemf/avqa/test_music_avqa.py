@@ -61,6 +61,15 @@ def test_the_digest_changes_with_the_questions(tmp_path):
     assert music_avqa.load(tmp_path).about["digest"] != first
 
 
+@pytest.mark.parametrize("name", ["vggish", "res18_14x14"])
+def test_the_digest_changes_with_the_features(tmp_path, name):
+    tree(tmp_path)
+    first = music_avqa.load(tmp_path).about["digest"]
+    path = tmp_path / "feats" / name / f"{VIDEOS[2]}.npy"
+    np.save(path, 2 * np.load(path))
+    assert music_avqa.load(tmp_path).about["digest"] != first
+
+
 def save(path, array):
     np.save(path, array)
 
@@ -83,6 +92,7 @@ SOUND, MAPS = "feats/vggish/00000002.npy", "feats/res18_14x14/00000002.npy"
         (MAPS, lambda path: save(path, np.zeros((60, 512, 2, 2))), "is of dtype float64, expected float16 or float32"),
         (MAPS, lambda path: path.write_bytes(path.read_bytes()[:5000]), "is no readable .npy file"),
         (MAPS, lambda path: path.write_bytes(b""), "is no readable .npy file"),
+        (MAPS, lambda path: np.savez(path.open("wb"), a=np.zeros(3)), "is an archive of arrays"),
         (SOUND, lambda path: save(path, np.full((60, 128), np.nan, np.float32)), "holds NaN or infinite numbers"),
     ],
 )
@@ -99,7 +109,10 @@ def test_how_many_videos_have_no_features(tmp_path):
     tree(tmp_path)
     for file in (SOUND, MAPS):
         (tmp_path / file).unlink()
-    with pytest.raises(UserError, match=r"vggish/00000002\.npy and 1 more missing"):
+    with pytest.raises(UserError, match=r"vggish/00000002\.npy missing: 3 videos are asked about"):
+        music_avqa.load(tmp_path)
+    (tmp_path / "feats" / "vggish" / f"{VIDEOS[2]}.npy").unlink()
+    with pytest.raises(UserError, match=r"vggish/00000002\.npy and those of 1 more videos missing"):
         music_avqa.load(tmp_path)
 
 

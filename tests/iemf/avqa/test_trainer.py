@@ -48,6 +48,12 @@ class Toy:
     def on_gradients(self):
         return None if self.xi is None else torch.tensor(self.xi)
 
+    def state_dict(self):
+        return {"count": self.count}
+
+    def load_state_dict(self, state):
+        assert state == {"count": self.count}
+
     def validate(self):
         self.count += 1
         return (self.ranks[self.count - 1],), {"val_accuracy": self.ranks[self.count - 1]}

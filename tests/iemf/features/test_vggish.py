@@ -30,7 +30,10 @@ def test_a_minute_becomes_sixty_embeddings(network):
     patches = LogMel()(torch.randn(60 * 16000), 60)
     assert patches.shape == (60, 1, 96, 64)
     with torch.no_grad():
-        assert network(patches[:2]).shape == (2, 128)
+        embeddings = network(patches[:2])
+    assert embeddings.shape == (2, 128)
+    assert embeddings.min() == 0  # a ReLU ends it
+    assert embeddings.max() > 0
 
 
 def test_short_sound_ends_in_silence_and_long_sound_is_cut():
