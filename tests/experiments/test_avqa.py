@@ -5,8 +5,6 @@ import os
 import shutil
 import subprocess
 import sys
-import threading
-import time
 from dataclasses import replace
 from pathlib import Path
 
@@ -14,7 +12,7 @@ import numpy as np
 import pytest
 import torch
 
-from experiments import avqa, avqa_data, avqa_encoders, avqa_report, cli, published
+from experiments import avqa, avqa_data, avqa_report, cli, published
 from experiments.avqa import AVQAConfig, grid
 from experiments.avqa_options import AVQARun, resolve
 from iemf.avqa.accuracy import COLUMNS
@@ -104,33 +102,6 @@ def test_runs_on_different_data_make_no_table(digits_qa, tmp_path):
         folder.results_file.write_text("{}")
     with pytest.raises(UserError, match=r"a and .*b were trained on different data"):
         avqa.with_digest(runs)
-
-
-def test_two_programs_make_one_cache_once(digits_qa, tmp_path, monkeypatch):
-    made = []
-
-    def make(folder, *_):
-        made.append(folder)
-        time.sleep(0.3)
-
-    monkeypatch.setattr(avqa_data.av_digits_qa, "make", make)
-    monkeypatch.setattr(avqa_encoders, "train", lambda progress: None)
-    threads = [threading.Thread(target=avqa_data.make_if_missing, args=(tmp_path / "x", False)) for _ in range(2)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    assert made == [tmp_path / "x"]
-
-
-def test_question_files_are_not_taken_for_a_cache(tmp_path):
-    """--cache in place of --data-root, before there are features."""
-    tree(tmp_path / "music")
-    shutil.rmtree(tmp_path / "music" / "feats")
-    before = (tmp_path / "music" / "json" / "avqa-test.json").read_bytes()
-    with pytest.raises(UserError, match=r"--cache .*music holds files that are not av-digits-qa's"):
-        avqa_data.make_if_missing(tmp_path / "music", progress=False)
-    assert (tmp_path / "music" / "json" / "avqa-test.json").read_bytes() == before
 
 
 def test_a_table_needs_no_picture(call, digits_qa, tmp_path):
@@ -243,22 +214,6 @@ def test_options_in_the_singular():
     vanilla, iemf = grid(cli.parse(AVQAConfig, options, "avqa"))
     assert (iemf.model, iemf.network, iemf.variant, iemf.seed) == ("st-avqa", "snn", "iemf", 7)
     assert vanilla == replace(iemf, variant="vanilla", out=vanilla.out)
-
-
-def test_a_cache_of_another_recipe_is_made_anew_and_other_files_are_left(digits_qa, tmp_path, monkeypatch):
-    made = []
-    monkeypatch.setattr(avqa_data.av_digits_qa, "make", lambda *_: made.append(1))
-    avqa_data.make_if_missing(digits_qa, progress=False)
-    assert not made
-    copy = tmp_path / "cache"
-    shutil.copytree(digits_qa, copy)
-    monkeypatch.setattr(avqa_encoders, "RATE", 1.0)
-    avqa_data.make_if_missing(copy, progress=False)
-    assert made
-    (tmp_path / "mine").mkdir()
-    (tmp_path / "mine" / "thesis.txt").write_text("mine")
-    with pytest.raises(UserError, match=r"--cache .*mine holds files that are not av-digits-qa's"):
-        avqa_data.make_if_missing(tmp_path / "mine", progress=False)
 
 
 MUSIC = [
