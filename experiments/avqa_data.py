@@ -37,11 +37,11 @@ def make_if_missing(folder: Path, progress: bool = True) -> None:
     if is_made(folder):
         return
     try:
-        if folder.exists() and any(folder.iterdir()) and not (folder / RECIPE).exists():
-            raise UserError(f"--cache {folder} holds files that are not av-digits-qa's; name a new folder")
         folder.mkdir(parents=True, exist_ok=True)
         with (folder.parent / f".{folder.name}.lock").open("w") as lock:
             fcntl.flock(lock, fcntl.LOCK_EX)  # let go of when the file is closed, by a kill too
+            if any(folder.iterdir()) and not (folder / RECIPE).exists():
+                raise UserError(f"--cache {folder} holds files that are not av-digits-qa's; name a new folder")
             if not is_made(folder):
                 _make(folder, progress)
     except OSError as error:

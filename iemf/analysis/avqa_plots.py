@@ -65,7 +65,7 @@ def radar(cells: Mapping[Cell, Mapping[str, Sequence[float]]], charts: Sequence[
                     axis.plot([*angles, 0], [*means, means[0]], STYLES[model], marker=".", color=COLOURS[variant],
                               lw=1.4, label=f"{MODEL_LABELS[model]}, {LABELS[variant]}")  # fmt: skip
             low = max(0, STEP * np.floor(min(drawn) / STEP - 0.5))
-            high = min(100, STEP * np.ceil(max(drawn) / STEP))
+            high = max(low + STEP, min(100, STEP * np.ceil(max(drawn) / STEP)))
             axis.set_ylim(low, high)
             axis.set_yticks(np.arange(low + STEP, high + 1, STEP))
             axis.tick_params(axis="y", labelsize=7, labelcolor="0.4")

@@ -1,8 +1,8 @@
 """Where av-digits-qa is kept: made once, by one program at a time, and never over what is somebody else's."""
 
 import shutil
-import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
@@ -36,11 +36,8 @@ def test_two_programs_make_one_cache_once(digits_qa, tmp_path, monkeypatch):
 
     monkeypatch.setattr(avqa_data.av_digits_qa, "make", make)
     monkeypatch.setattr(avqa_encoders, "train", lambda progress: None)
-    threads = [threading.Thread(target=avqa_data.make_if_missing, args=(tmp_path / "x", False)) for _ in range(2)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
+    with ThreadPoolExecutor(2) as pool:
+        list(pool.map(lambda _: avqa_data.make_if_missing(tmp_path / "x", False), range(2)))  # raises what they raise
     assert made == [tmp_path / "x"]
 
 
