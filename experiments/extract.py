@@ -26,7 +26,7 @@ from iemf.errors import UserError
 from iemf.features import audio_mae, films, music_avqa, resnet_maps, vggish, video_mae
 from iemf.features.audio_mae import AudioMAE
 from iemf.features.films import Read, find_films
-from iemf.features.store import FAULTY, TODO, FeatureStore, claim
+from iemf.features.store import FAULTY, WAITING, FeatureStore, claim
 from iemf.features.video_mae import VideoMAE
 
 READ_BY = {
@@ -147,7 +147,7 @@ def continual(config: ExtractConfig) -> None:
     plan = {"benchmark": config.dataset, "ids": ids, "encoders": encoders}
     store = FeatureStore(config.out, plan, {"audio": hearing.shape, "visual": seeing.shape})
     if not store.finished:
-        store.mark([row for row in range(len(ids)) if store.state[row] == FAULTY], TODO)  # they may be mended by now
+        store.mark([row for row in range(len(ids)) if store.state[row] == FAULTY], WAITING)  # they may be mended by now
         if gone := [row for row in store.todo() if ids[row] not in found]:
             store.mark(gone, FAULTY)
         todo = [(row, found[ids[row]]) for row in store.todo()]

@@ -1,5 +1,6 @@
 """Shared fixtures: small networks, small trees of real files."""
 
+import os
 import sys
 from pathlib import Path
 
@@ -15,6 +16,9 @@ from iemf.network import AudioVisualNetwork
 
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))  # `experiments` is run from the checkout, as the README says
+
+# List and question files of the public data sets; tests that parse them whole are skipped where they are not.
+OFFICIAL = Path(os.environ.get("IEMF_OFFICIAL_LISTS", ROOT.parent / "shared" / "data"))
 
 settings.register_profile("ci", deadline=None, derandomize=True, max_examples=60)
 settings.load_profile("ci")

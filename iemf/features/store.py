@@ -21,7 +21,7 @@ from iemf.files import read_json, write_json
 
 INDEX, PLAN, JOURNAL = "index.json", "extraction.json", "journal.bin"
 FORMAT = 1
-TODO, DONE, FAULTY = 0, 1, 2
+WAITING, DONE, FAULTY = 0, 1, 2
 DTYPE = np.dtype("<f2")
 
 
@@ -34,7 +34,7 @@ class FeatureStore:
         shapes: {"audio": (D_a,), "visual": (times, places, D)} of a row.
 
     Attributes:
-        state: [N] uint8, TODO, DONE or FAULTY.
+        state: [N] uint8, WAITING, DONE or FAULTY.
 
     Raises:
         UserError: the folder holds features of another plan or something else, or the disk is too small.
@@ -61,7 +61,7 @@ class FeatureStore:
 
     def todo(self) -> list[int]:
         """Rows that are not written yet."""
-        return np.flatnonzero(self.state == TODO).tolist()
+        return np.flatnonzero(self.state == WAITING).tolist()
 
     def write(self, rows: Sequence[int], features: dict[str, np.ndarray]) -> None:
         """Put rows on the disk: {"audio": [n, D_a], "visual": [n, times, places, D]}.

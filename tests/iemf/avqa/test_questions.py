@@ -12,9 +12,9 @@ from iemf.avqa import vocabulary
 from iemf.avqa.accuracy import column
 from iemf.avqa.questions import LONGEST, TAG, TYPES, Question, fill, read_questions, split_words
 from iemf.errors import UserError
-from tests.conftest import ROOT
+from tests.conftest import OFFICIAL
 
-OFFICIAL = ROOT.parent / "shared" / "data" / "music_avqa"
+QUESTIONS = OFFICIAL / "music_avqa"
 TEST_COUNTS = [1022, 601, 1199, 1228, 995, 927, 1274, 1115, 824]  # in the order of TYPES
 
 
@@ -99,13 +99,13 @@ def test_one_question_may_have_the_answers_of_two_people(tmp_path):
     assert [question.answer for question in found] == ["two", "three"]
 
 
-@pytest.mark.skipif(not OFFICIAL.is_dir(), reason="the official question files are not here")
+@pytest.mark.skipif(not QUESTIONS.is_dir(), reason="no official question files; IEMF_OFFICIAL_LISTS names their folder")
 def test_the_official_files():
-    questions = read_questions(OFFICIAL / "avqa-test.json")
+    questions = read_questions(QUESTIONS / "avqa-test.json")
     counts = Counter(question.kind for question in questions)
     assert [counts[kind] for kind in TYPES] == TEST_COUNTS
     assert len(questions) == 9185
-    both = questions + read_questions(OFFICIAL / "avqa-val.json")
+    both = questions + read_questions(QUESTIONS / "avqa-val.json")
     assert len(both) == 9185 + 4595
     assert max(len(question.words) for question in both) == LONGEST
     # The published vocabulary has 93 entries with the padding; the train split is not needed to see them all.

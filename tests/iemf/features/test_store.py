@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from iemf.errors import UserError
-from iemf.features.store import DONE, FAULTY, TODO, FeatureStore, claim
+from iemf.features.store import DONE, FAULTY, WAITING, FeatureStore, claim
 
 IDS = ["a", "b", "c", "d"]
 SHAPES = {"audio": (3,), "visual": (2, 2, 5)}
@@ -48,7 +48,7 @@ def test_gone_on_with_the_files_are_those_of_an_undisturbed_run(tmp_path):
     whole.write([0, 1, 2, 3], features([0, 1, 2, 3]))
     first = store(tmp_path / "part")
     first.write([0, 1], features([0, 1]))
-    assert store(tmp_path / "part").state.tolist() == [DONE, DONE, TODO, TODO]
+    assert store(tmp_path / "part").state.tolist() == [DONE, DONE, WAITING, WAITING]
     second = store(tmp_path / "part")
     second.write([2, 3], features([2, 3]))
     for name in ("audio.npy", "visual.npy", "journal.bin", "extraction.json"):
@@ -104,4 +104,4 @@ kept.write([1, 2, 3], features([1, 2, 3]))
 """
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
     assert "make room and run the same command again" in done.stderr.splitlines()[-1]
-    assert store(tmp_path).state.tolist() == [DONE, TODO, TODO, TODO]
+    assert store(tmp_path).state.tolist() == [DONE, WAITING, WAITING, WAITING]

@@ -1,17 +1,13 @@
 """Layouts and lists, the official ones among them where they are at hand."""
 
-import os
 from collections import Counter
-from pathlib import Path
 
 import pytest
 
 from iemf.data import crema_d, kinetics_sounds, urbansound8k_av
 from iemf.errors import UserError
 from tests import official
-from tests.conftest import ROOT
-
-OFFICIAL = Path(os.environ.get("IEMF_OFFICIAL_LISTS", ROOT.parent / "shared" / "data"))
+from tests.conftest import OFFICIAL
 
 
 @pytest.fixture
