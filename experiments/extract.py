@@ -18,8 +18,7 @@ import torch
 from torch import Tensor, nn
 from tqdm import tqdm
 
-from experiments import cli
-from experiments.grid import available_cores
+from experiments.sweep import command_line
 from iemf.continual import public
 from iemf.continual.public import Lists
 from iemf.errors import UserError
@@ -28,6 +27,7 @@ from iemf.features.audio_mae import AudioMAE
 from iemf.features.films import Read, find_films
 from iemf.features.store import FAULTY, WAITING, FeatureStore, claim
 from iemf.features.video_mae import VideoMAE
+from iemf.pool import available_cores
 
 READ_BY = {
     "continual": ("dataset", "lists", "video_mae", "audio_mae", "max_missing"),
@@ -220,4 +220,4 @@ def main(config: ExtractConfig) -> None:
 
 
 if __name__ == "__main__":
-    cli.run(ExtractConfig, main, "extract")
+    command_line.run_program("extract")

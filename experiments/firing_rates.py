@@ -2,23 +2,25 @@
 
     python -m experiments.firing_rates --run runs/first
 
-Reads the test split with the run's best weights; writes firing_rates.json and firing_rates.png into the run's folder.
+For a run of any task: the test split with the run's best weights; writes firing_rates.json and firing_rates.png into the
+run's folder. The energy estimate is that of the encoders of classification.
 """
 
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import torch
-from accelerate import Accelerator
 
-from experiments import build, cli
-from experiments.options import RunConfig
+from experiments.classification import build
+from experiments.classification.options import RunConfig
+from experiments.sweep import command_line
+from experiments.sweep.accelerator import accelerated
 from iemf.analysis import plots
+from iemf.classification.evaluate import evaluate
 from iemf.data.base import evaluation_loader
 from iemf.errors import UserError
 from iemf.files import write_json
 from iemf.training import RunFolder, checkpoint
-from iemf.training.evaluate import evaluate
 from iemf_snn.energy import OperationCount, energy
 from iemf_snn.firing_rate import FiringRates
 
@@ -39,30 +41,51 @@ def inspect(run: Path, batch_size: int) -> dict:
         UserError: the folder is not a finished spiking run.
     """
     if batch_size < 1:
-        raise UserError(f"--batch-size {batch_size} must be 1 or more")
+        raise UserError(f"`batch_size` {batch_size} must be 1 or more")
     folder = RunFolder(run)
-    config = RunConfig.from_stored(folder.read_config())
-    if config.network != "snn":
-        raise UserError(f"{run} is a run of --network {config.network}, which has no spikes; name one of --network snn")
-    if folder.results() is None:
-        raise UserError(f"{run} is not finished; go on with it first: python -m experiments.classification --resume")
-    weights = checkpoint.load(folder.best_checkpoint)["network"]
-    accelerator = Accelerator(cpu=not torch.cuda.is_available())
-    if accelerator.num_processes > 1:
-        raise UserError("firing_rates reads one test split in one process; start it without a launcher")
-    data = build.build_data(config)
-    network = build.build_network(config, data)
-    network.load_state_dict(weights)
-    prepared, loader = accelerator.prepare(network, evaluation_loader(data.test, batch_size))
-    front_end = data.front_end.to(accelerator.device)
-    encoders = {"audio": network.audio_encoder, "visual": network.visual_encoder}
-    with FiringRates(encoders) as rates, OperationCount(encoders) as operations:
-        accuracies, _ = evaluate(prepared, front_end, loader, accelerator)
+    stored = folder.read_config()
+    if stored.get("network") != "snn":
+        raise UserError(
+            f"{run} is a run of `network` {stored.get('network')}, which has no spikes; name one of `network` snn"
+        )
+    results = folder.results()
+    if results is None:
+        raise UserError(f"{run} is not finished; go on with it first: the same command with `resume`")
+    if stored.get("task", "classification") != "classification":
+        return of_head(run, results, stored)
+    return of_encoders(
+        run, RunConfig.from_stored(stored), checkpoint.load(folder.best_checkpoint)["network"], batch_size
+    )
+
+
+def of_head(run: Path, results: dict, stored: dict) -> dict:
+    """Of class-incremental learning and question answering, whose runs measure the spiking head when they are tested."""
+    return {
+        "run": str(run),
+        "time_steps": stored["time_steps"],
+        "test_accuracy": results["test_accuracy"],
+        "firing_rate": results["firing_rate"],
+        "layers": results["firing_rate_layers"],
+    }
+
+
+def of_encoders(run: Path, config: RunConfig, weights: dict[str, torch.Tensor], batch_size: int) -> dict:
+    """Of classification: in a pass over the test split."""
+    with accelerated(config.precision) as accelerator:
+        if accelerator.num_processes > 1:
+            raise UserError("firing_rates reads one test split in one process; start it without a launcher")
+        data = build.build_data(config)
+        network = build.build_network(config, data)
+        network.load_state_dict(weights)
+        prepared, loader = accelerator.prepare(network, evaluation_loader(data.test, batch_size))
+        front_end = data.front_end.to(accelerator.device)
+        with FiringRates(network.encoders) as rates, OperationCount(network.encoders) as operations:
+            accuracies, _ = evaluate(prepared, front_end, loader, accelerator)
     return {
         "run": str(run),
         "samples": len(data.test),
         "time_steps": config.time_steps,
-        "test_accuracy": accuracies.fused,
+        "test_accuracy": accuracies["fused"],
         "firing_rate": rates.overall(),
         "layers": [asdict(layer) for layer in rates.layers()],
         "operations_per_sample": operations.per_sample(len(data.test)),
@@ -75,17 +98,18 @@ def main(config: FiringRatesConfig) -> None:
     run = config.run.expanduser()
     report = inspect(run, config.batch_size)
     write_json(run / "firing_rates.json", report)
-    title = f"{run.name}: firing rates over {report['samples']} test samples, T = {report['time_steps']}"
+    over = f" over {report['samples']} test samples" if "samples" in report else " over the test split"
+    title = f"{run.name}: firing rates{over}, T = {report['time_steps']}"
     plots.firing_rates(report["layers"], run / "firing_rates.png", title)
     for layer in report["layers"]:
         print(f"{layer['modality']:7} {layer['layer']:26} rate {100 * layer['rate']:5.1f} %   "
               f"silent {100 * layer['silent']:5.1f} %   of {layer['neurons']} neurons")  # fmt: skip
-    cost = report["energy_per_sample"]
-    print(
-        f"overall rate {100 * report['firing_rate']:.1f} % of neuron-steps; estimated energy a sample (45 nm): "
-        f"SNN {cost['snn_microjoule']:.2f} µJ, the same topology as ANN {cost['ann_microjoule']:.2f} µJ; {config.run}"
-    )
+    told = f"overall rate {100 * report['firing_rate']:.1f} % of neuron-steps"
+    if (cost := report.get("energy_per_sample")) is not None:
+        told += f"; estimated energy a sample (45 nm): SNN {cost['snn_microjoule']:.2f} µJ, the same topology as ANN "
+        told += f"{cost['ann_microjoule']:.2f} µJ"
+    print(f"{told}; {config.run}")
 
 
 if __name__ == "__main__":
-    cli.run(FiringRatesConfig, main, "firing_rates")
+    command_line.run_program("firing_rates")

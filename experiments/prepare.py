@@ -14,8 +14,7 @@ from typing import Annotated, Literal
 
 import tyro
 
-from experiments import cli
-from experiments.grid import available_cores
+from experiments.sweep import command_line
 from iemf.analysis.preview import preview
 from iemf.data import crema_d, folder, kinetics_sounds, urbansound8k_av
 from iemf.data.clip import visible
@@ -25,6 +24,7 @@ from iemf.data.preparation.listing import checksum
 from iemf.data.preparation.run import claim, prepare
 from iemf.errors import UserError
 from iemf.files import read_json, write_json
+from iemf.pool import available_cores
 
 # Each offers list_clips(source, lists, seed), FORM and PUBLISHED.
 DATASETS: dict[str, ModuleType] = {
@@ -168,4 +168,4 @@ def unpacked(source: Path, out: Path, origin: dict, progress: bool) -> Path:
 
 
 if __name__ == "__main__":
-    cli.run(PrepareConfig, main, "prepare")
+    command_line.run_program("prepare")

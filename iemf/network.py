@@ -4,21 +4,14 @@ from typing import NamedTuple
 
 from torch import Tensor, nn
 
-
-class Logits(NamedTuple):
-    """Class logits, each [B, C]."""
-
-    audio: Tensor
-    visual: Tensor
-    fused: Tensor
+from iemf.logits import Logits
 
 
 class Output(NamedTuple):
-    """What one pass gives: the logits, and the features z_a, z_v [B, F] that they were read from."""
+    """What one pass gives: the logits, and the features z_m [B, F] of each modality that they were read from."""
 
     logits: Logits
-    audio: Tensor
-    visual: Tensor
+    features: dict[str, Tensor]
 
 
 class AudioVisualNetwork(nn.Module):
@@ -60,6 +53,17 @@ class AudioVisualNetwork(nn.Module):
             z_visual = self.visual_encoder(visual.flatten(0, 1)).unflatten(0, visual.shape[:2]).mean(1)
         else:
             z_visual = self.visual_encoder(visual)
-        to_heads = (z_audio, z_visual) if self.train_encoders_by_heads else (z_audio.detach(), z_visual.detach())
-        logits = Logits(self.audio_head(to_heads[0]), self.visual_head(to_heads[1]), self.fusion(z_audio, z_visual))
-        return Output(logits, z_audio, z_visual)
+        features = {"audio": z_audio, "visual": z_visual}
+        unimodal = {m: head(features[m] if self.train_encoders_by_heads else features[m].detach())
+                    for m, head in self.heads.items()}  # fmt: skip
+        return Output(Logits(unimodal, self.fusion(z_audio, z_visual)), features)
+
+    @property
+    def encoders(self) -> dict[str, nn.Module]:
+        """By modality."""
+        return {"audio": self.audio_encoder, "visual": self.visual_encoder}
+
+    @property
+    def heads(self) -> dict[str, nn.Module]:
+        """By modality."""
+        return {"audio": self.audio_head, "visual": self.visual_head}

@@ -4,22 +4,15 @@ logits = fc_answer(act(fc_fusion(act[a; v])) ⊙ q),  logits_a = head_a(a ⊙ q)
 """
 
 from collections.abc import Callable
-from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
 
-
-class Answered(NamedTuple):
-    """Logits [B, answers] of the fusion and of each head."""
-
-    fused: Tensor
-    audio: Tensor
-    visual: Tensor
+from iemf.logits import Logits
 
 
 class AnswerNetwork(nn.Module):
-    """a, v, q, [B, width] each -> :class:`Answered`.
+    """a, v, q, [B, width] each -> :class:`iemf.logits.Logits` [B, answers].
 
     Args:
         width: of the three.
@@ -34,10 +27,9 @@ class AnswerNetwork(nn.Module):
         self.fc_answer = nn.Linear(width, answers)
         self.head_audio, self.head_visual = nn.Linear(width, answers), nn.Linear(width, answers)
 
-    def forward(self, audio: Tensor, visual: Tensor, question: Tensor) -> Answered:
+    def forward(self, audio: Tensor, visual: Tensor, question: Tensor) -> Logits:
         fused = self.fc_fusion(self.activation_before(torch.cat([audio, visual], dim=1)))
-        return Answered(
-            self.fc_answer(self.activation_behind(fused) * question),
-            self.head_audio(audio * question),
-            self.head_visual(visual * question),
+        answer = self.fc_answer(self.activation_behind(fused) * question)
+        return Logits(
+            {"audio": self.head_audio(audio * question), "visual": self.head_visual(visual * question)}, answer
         )

@@ -7,23 +7,15 @@ from collections.abc import Callable
 
 from torch import Tensor, nn
 
-from iemf.avqa.answer import Answered, AnswerNetwork
+from iemf.avqa.answer import AnswerNetwork
 from iemf.avqa.attention import QuestionGuidedAttention
+from iemf.avqa.layers import audio_layers, visual_layer
 from iemf.avqa.question_encoder import QuestionEncoder
-
-
-def audio_layers(audio_size: int, width: int) -> nn.Sequential:
-    """a_t = W2·ReLU(W1·x_t)."""
-    return nn.Sequential(nn.Linear(audio_size, width), nn.ReLU(), nn.Linear(width, width))
-
-
-def visual_layer(visual_size: int, width: int) -> nn.Module:
-    """Channels of a map to ``width``; nothing where they agree, as they do with 512 in MUSIC-AVQA."""
-    return nn.Identity() if visual_size == width else nn.Linear(visual_size, width)
+from iemf.logits import Logits
 
 
 class Baseline(nn.Module):
-    """audio [B, T, D_a], visual [B, T, C, H, W], words [B, L] -> :class:`~iemf.avqa.answer.Answered`.
+    """audio [B, T, D_a], visual [B, T, C, H, W], words [B, L] -> :class:`iemf.logits.Logits`.
 
     Args:
         audio_size, visual_size: D_a and C.
@@ -48,7 +40,7 @@ class Baseline(nn.Module):
         self.attention_audio, self.attention_visual = (QuestionGuidedAttention(width) for _ in range(2))
         self.answer = AnswerNetwork(width, answers, activation)
 
-    def forward(self, audio: Tensor, visual: Tensor, words: Tensor) -> Answered:
+    def forward(self, audio: Tensor, visual: Tensor, words: Tensor) -> Logits:
         q = self.question(words)
         a = self.attention_audio(q, self.audio(audio))
         v = self.attention_visual(q, self.visual(visual.mean(dim=(3, 4))))

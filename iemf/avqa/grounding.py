@@ -11,9 +11,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from iemf.avqa.baseline import audio_layers, visual_layer
-
-BELONGS = 1  # the class of a picture and a sound of one video
+from iemf.avqa.layers import audio_layers, visual_layer
+from iemf.avqa.pairs import MatchLogits, Others
 
 
 class Grounded(NamedTuple):
@@ -78,7 +77,12 @@ class MatchNetwork(nn.Module):
         """Sound [..., D_a] as a [..., width]."""
         return self.audio(sound)
 
-    def forward(self, audio: Tensor, places: Places) -> Grounded:
+    def forward(self, audio: Tensor, visual: Tensor, others: Others) -> MatchLogits:
+        """audio [B, T, D_a], visual [B, T, C, H, W]: does it tell what belongs together from what does not?"""
+        heard, places = self.hear(audio), self.places(visual)
+        return MatchLogits(self.matches(self.grounded(heard, places)), self.mismatched(heard, places, others))
+
+    def grounded(self, audio: Tensor, places: Places) -> Grounded:
         """audio [..., width] of :meth:`hear`, places of :meth:`places`."""
         found, weights = ground(places.directions, audio)
         visual = self.fc_gl(torch.tanh(torch.cat([places.mean, found], dim=-1)))
@@ -87,3 +91,14 @@ class MatchNetwork(nn.Module):
     def matches(self, grounded: Grounded) -> Tensor:
         """Logits [..., 2]."""
         return self.match(torch.cat([grounded.audio, grounded.visual], dim=-1))
+
+    def mismatched(self, audio: Tensor, places: Places, others: Others) -> Tensor:
+        """Logits [B, T, 2] of sounds beside pictures of other videos.
+
+        Args:
+            audio: [B, T, width] of :meth:`hear`.
+            places: [B, T, ...].
+            others: whose.
+        """
+        times = torch.arange(audio.shape[1], device=audio.device)
+        return self.matches(self.grounded(audio, places.of(others.row, times)))

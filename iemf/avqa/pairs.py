@@ -1,4 +1,4 @@
-"""Negative pairs of stage 1: beside each sound a frame of another video of the batch."""
+"""Pairs that do not belong together: beside each sound a frame of another video of the batch."""
 
 from typing import NamedTuple
 
@@ -6,7 +6,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from iemf.avqa.grounding import BELONGS, MatchNetwork, Places
+BELONGS = 1  # the class of a picture and a sound of one video
 
 
 class Others(NamedTuple):
@@ -33,25 +33,21 @@ def draw_others(video: Tensor, times: int, generator: torch.Generator) -> Others
     return Others(row, differs.any(dim=1))
 
 
-def mismatch(network: MatchNetwork, audio: Tensor, places: Places, others: Others) -> Tensor:
-    """Logits [B, T, 2] of sounds beside pictures of other videos.
+class MatchLogits(NamedTuple):
+    """Logits [B, T, 2] of sounds beside their own pictures, and beside those of other videos."""
 
-    Args:
-        audio: [B, T, width].
-        places: [B, T, ...].
-    """
-    times = torch.arange(audio.shape[1], device=audio.device)
-    return network.matches(network(audio, places.of(others.row, times)))
+    right: Tensor
+    wrong: Tensor
 
 
-def match_loss(right: Tensor, wrong: Tensor, exists: Tensor) -> Tensor:
+def match_loss(logits: MatchLogits, exists: Tensor) -> Tensor:
     """Cross-entropy of both kinds of pair, each with half the weight; rows without another video have no wrong pairs.
 
     Args:
-        right, wrong: logits [B, T, 2].
+        logits: of both kinds.
         exists: [B].
     """
-    losses_right, losses_wrong = (-F.log_softmax(logits, dim=-1)[..., kind].mean(dim=1)
-                                  for logits, kind in ((right, BELONGS), (wrong, 1 - BELONGS)))  # fmt: skip
+    losses_right, losses_wrong = (-F.log_softmax(each, dim=-1)[..., kind].mean(dim=1)
+                                  for each, kind in zip(logits, (BELONGS, 1 - BELONGS), strict=True))  # fmt: skip
     there = exists.to(losses_wrong.dtype)
     return (losses_right.mean() + (losses_wrong * there).sum() / there.sum().clamp(min=1)) / 2

@@ -8,14 +8,16 @@ from collections.abc import Callable
 
 from torch import Tensor, nn
 
-from iemf.avqa.answer import Answered, AnswerNetwork
+from iemf.avqa.answer import AnswerNetwork
 from iemf.avqa.attention import QuestionGuidedAttention
-from iemf.avqa.grounding import Grounded, MatchNetwork
+from iemf.avqa.grounding import MatchNetwork
+from iemf.avqa.pairs import MatchLogits, Others
 from iemf.avqa.question_encoder import QuestionEncoder
+from iemf.logits import Logits
 
 
 class STAVQA(nn.Module):
-    """audio [B, T, D_a], visual [B, T, C, H, W], words [B, L] -> :class:`~iemf.avqa.answer.Answered`.
+    """audio [B, T, D_a], visual [B, T, C, H, W], words [B, L] -> :class:`iemf.logits.Logits`.
 
     Arguments as those of :class:`~iemf.avqa.baseline.Baseline`.
     """
@@ -35,13 +37,18 @@ class STAVQA(nn.Module):
         self.attention_audio, self.attention_visual = (QuestionGuidedAttention(width) for _ in range(2))
         self.answer = AnswerNetwork(width, answers, activation)
 
-    def forward(self, audio: Tensor, visual: Tensor, words: Tensor) -> Answered:
-        heard, places = self.grounding.hear(audio), self.grounding.places(visual)
-        return self.answered(self.grounding(heard, places), words)
-
-    def answered(self, grounded: Grounded, words: Tensor) -> Answered:
-        """From what is grounded already, so that the match loss and the answer share it."""
+    def forward(
+        self, audio: Tensor, visual: Tensor, words: Tensor, others: Others | None = None
+    ) -> Logits | tuple[Logits, MatchLogits]:
+        """The answer; with ``others`` also whether the match network tells pairs apart: both share what is grounded."""
+        network = self.grounding
+        heard, places = network.hear(audio), network.places(visual)
+        grounded = network.grounded(heard, places)
         q = self.question(words)
         a = self.attention_audio(q, grounded.audio) + grounded.audio.mean(dim=1)
         v = self.attention_visual(q, grounded.visual) + grounded.visual.mean(dim=1)
-        return self.answer(a, v, q)
+        logits = self.answer(a, v, q)
+        if others is None:
+            return logits
+        wrong = network.mismatched(heard, places, others)
+        return logits, MatchLogits(network.matches(grounded), wrong)

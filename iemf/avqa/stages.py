@@ -1,152 +1,209 @@
-"""What the loop trains: stage 1 learns which sound and picture belong together, stage 2 (or the only one) answers."""
+"""Question answering as the loop sees it: stage 1 learns which sound and picture belong together, stage 2 (or the only
+one) answers."""
 
-from collections.abc import Callable
+from collections.abc import Iterator, Sequence
+from typing import NamedTuple
 
 import torch
 import torch.nn.functional as F
-from torch import Tensor
+from accelerate import Accelerator
+from accelerate.utils import gather_object
+from torch import Tensor, nn
+from torch.utils.data import BatchSampler
 
-from iemf.avqa import accuracy
-from iemf.avqa.answer import Answered
 from iemf.avqa.baseline import Baseline
 from iemf.avqa.data import AVQABatch, AVQASplit
-from iemf.avqa.grounding import BELONGS, MatchNetwork
-from iemf.avqa.pairs import draw_others, match_loss, mismatch
+from iemf.avqa.grounding import MatchNetwork
+from iemf.avqa.pairs import BELONGS, Others, draw_others, match_loss
 from iemf.avqa.st_avqa import STAVQA
-from iemf.avqa.trainer import batches
-from iemf.balance.inverse_effectiveness import InverseEffectiveness
+from iemf.avqa.vocabulary import UNKNOWN
+from iemf.logits import Logits
+from iemf.processes import sum_over_processes
 from iemf.seeds import Stream, mix_seed
+from iemf.training.batches import read_batches, share
+from iemf.training.stage import Evidence, Outcome, Rank, StageDefaults
+from iemf.training.step import Totals, named_totals
 
 MATCH_WEIGHT = 0.5  # of the match loss in stage 2
 
 
-class MatchStage:
-    """Stage 1: the match network on pairs that belong together and pairs that do not.
+class Paired(NamedTuple):
+    """A batch, and the wrong pictures for its sounds; None where nothing is matched."""
+
+    batch: AVQABatch
+    others: Others | None
+
+
+class _Questions(StageDefaults):
+    """Batches of questions in a random order, with or without wrong pairs.
 
     Args:
-        module: the match network, on its device.
-        val: of which each sound is matched with its own picture and one of another video, the same each epoch.
-        batch_size: of validation.
+        module: on the accelerator's device.
+        train, val: the questions.
+        batch_size: of each process.
+        seed: of the order and the pairs.
+        accelerator: of the run.
     """
 
-    def __init__(self, module: MatchNetwork, val: AVQASplit, batch_size: int) -> None:
-        self.module, self.val, self.batch_size = module, val, batch_size
-
-    def loss(self, batch: AVQABatch, generator: torch.Generator) -> Tensor:
-        return match_loss(*self._logits(batch, generator))
-
-    def on_gradients(self) -> None:
-        """No ξ: there is no fusion yet."""
-
-    def state_dict(self) -> dict:
-        """Nothing outlives a step."""
-        return {}
-
-    def load_state_dict(self, state: dict) -> None:
-        """Take back what ``state_dict`` gave."""
-
-    @torch.no_grad()
-    def validate(self) -> tuple[tuple[float, ...], dict]:
-        """Ranked by the share of pairs told rightly, then by the loss."""
-        self.module.eval()
-        device = next(self.module.parameters()).device
-        generator = torch.Generator().manual_seed(mix_seed(Stream.PAIRS, 0))
-        totals = torch.zeros(4, dtype=torch.float64, device=device)
-        for batch in batches(self.val, list(range(len(self.val))), self.batch_size, device):
-            right, wrong, exists = self._logits(batch, generator)
-            told = (right.argmax(-1) == BELONGS).double().mean(1)
-            apart = (wrong.argmax(-1) != BELONGS).double().mean(1) * exists
-            loss = match_loss(right, wrong, exists).double() * len(exists)
-            totals += torch.stack(
-                [told.sum() + apart.sum(), len(exists) + exists.sum(), loss, len(exists) * loss.new_ones(())]
-            )
-        told, pairs, loss, rows = totals.tolist()
-        share = 100 * told / pairs
-        return (share, -loss / rows), {"val_match_accuracy": share}
-
-    def _logits(self, batch: AVQABatch, generator: torch.Generator) -> tuple[Tensor, Tensor, Tensor]:
-        heard, places = self.module.hear(batch.audio), self.module.places(batch.visual)
-        others = draw_others(batch.video, batch.audio.shape[1], generator)
-        right = self.module.matches(self.module(heard, places))
-        return right, mismatch(self.module, heard, places, others), others.exists
-
-
-class AnswerStage:
-    """Answering: cross-entropy of the fusion, with joint learning also of both heads; ST-AVQA adds the match loss.
-
-    Args:
-        module: the baseline or ST-AVQA, on its device.
-        val: validation questions.
-        batch_size: of validation.
-        joint: whether the losses of both heads count.
-        modulation: ξ on ``module.answer.fc_fusion``; None: ξ = 1.
-    """
+    paired = False
 
     def __init__(
         self,
-        module: Baseline | STAVQA,
+        module: nn.Module,
+        train: AVQASplit,
         val: AVQASplit,
         batch_size: int,
-        joint: bool = False,
-        modulation: InverseEffectiveness | None = None,
+        seed: int,
+        accelerator: Accelerator,
     ) -> None:
-        self.module, self.val, self.batch_size = module, val, batch_size
-        self.joint, self.modulation = joint, modulation
-        self._seen: tuple[Answered, Tensor] | None = None
+        super().__init__()
+        self.module, self.train, self.val, self.batch_size = module, train, val, batch_size
+        self.seed, self.accelerator, self.device = seed, accelerator, accelerator.device
+        self.steps = -(-len(train) // batch_size)
 
-    def loss(self, batch: AVQABatch, generator: torch.Generator) -> Tensor:
-        if isinstance(self.module, STAVQA):
-            network = self.module.grounding
-            heard, places = network.hear(batch.audio), network.places(batch.visual)
+    def batches(self, epoch: int) -> Iterator[Paired]:
+        rank = self.accelerator.process_index
+        order = torch.Generator().manual_seed(mix_seed(Stream.ORDER, self.seed, epoch))
+        rows = torch.randperm(len(self.train), generator=order).tolist()
+        parts = share(list(BatchSampler(rows, self.batch_size, drop_last=False)), self.accelerator, even=True)
+        pairs = torch.Generator().manual_seed(mix_seed(Stream.PAIRS, self.seed, epoch, *([rank] if rank else [])))
+        for batch in read_batches(self.train.__getitems__, parts, self.device):
+            yield Paired(batch, draw_others(batch.video, batch.audio.shape[1], pairs) if self.paired else None)
+
+    def _val_batches(self) -> Iterator[tuple[AVQABatch, bool]]:
+        """(batch, whether it counts): a process without a share sees one that does not."""
+        parts = list(BatchSampler(range(len(self.val)), self.batch_size, drop_last=False))
+        mine = share(parts, self.accelerator, even=False)
+        for batch in read_batches(self.val.__getitems__, mine or parts[:1], self.device):
+            yield batch, bool(mine)
+
+    def _sums(self, totals: Iterator[tuple[dict[str, Tensor], bool]]) -> dict[str, float]:
+        """Over all processes."""
+        added = Totals(self.device)
+        for named, counts in totals:
+            added.add(named if counts else {name: 0 * value for name, value in named.items()})
+        return added.read(sum_over_processes)
+
+
+class MatchStage(_Questions):
+    """Stage 1: the match network on pairs that belong together and pairs that do not.
+
+    In validation each sound is matched with its own picture and one of another video, the same each epoch.
+    """
+
+    name, paired = "match", True
+    module: MatchNetwork
+
+    def loss(self, network: nn.Module, batch: Paired, epoch: int) -> Outcome:
+        (audio, visual, *_), others = batch
+        loss = match_loss(network(audio, visual, others), others.exists)
+        return Outcome(loss, len(audio), {"loss": loss.detach() * len(audio)})
+
+    def validate(self, epoch: int) -> tuple[Rank, dict[str, float]]:
+        """Ranked by the share of pairs told rightly, then by the loss."""
+        self.module.eval()
+        sums = self._sums(self._validation())
+        share_right, loss = 100 * sums["right"] / sums["pairs"], sums["loss"] / sums["rows"]
+        return (share_right, -loss), {"val_match_accuracy": share_right, "val_loss": loss}
+
+    @torch.no_grad()
+    def _validation(self) -> Iterator[tuple[dict[str, Tensor], bool]]:
+        generator = torch.Generator().manual_seed(mix_seed(Stream.PAIRS, 0))
+        for batch, counts in self._val_batches():
             others = draw_others(batch.video, batch.audio.shape[1], generator)
-            grounded = network(heard, places)
-            answered = self.module.answered(grounded, batch.words)
-            wrong = mismatch(network, heard, places, others)
-            loss = MATCH_WEIGHT * match_loss(network.matches(grounded), wrong, others.exists)
-        else:
-            answered, loss = self.module(batch.audio, batch.visual, batch.words), 0.0
-        counted = answered if self.joint else answered[:1]
-        self._seen = answered, batch.answer
-        return loss + sum(F.cross_entropy(logits, batch.answer) for logits in counted)
+            logits, exists = self.module(batch.audio, batch.visual, others), others.exists
+            told = (logits.right.argmax(-1) == BELONGS).double().mean(1)
+            apart = (logits.wrong.argmax(-1) != BELONGS).double().mean(1) * exists
+            rows = told.new_full((), float(len(exists)))
+            yield {"right": told.sum() + apart.sum(), "pairs": len(exists) + exists.sum(),
+                   "loss": match_loss(logits, exists).double() * rows, "rows": rows}, counts  # fmt: skip
 
-    def on_gradients(self) -> Tensor | None:
-        """ξ of this batch, applied to the fusion layer."""
-        if self.modulation is None:
-            return None
-        answered, labels = self._seen
-        return self.modulation.modulate([answered.audio, answered.visual], answered.fused, labels)
 
-    def state_dict(self) -> dict:
-        """The modulation's."""
-        return self.modulation.state_dict() if self.modulation is not None else {}
+class AnswerStage(_Questions):
+    """Answering: cross-entropy of the fusion, with joint learning also of both heads.
 
-    def load_state_dict(self, state: dict) -> None:
-        """Take back what ``state_dict`` gave."""
-        if self.modulation is not None:
-            self.modulation.load_state_dict(state)
+    Args:
+        joint: whether the losses of both heads count.
+        The others as above.
+    """
 
-    def validate(self) -> tuple[tuple[float, ...], dict]:
-        """Ranked by the share of questions answered rightly."""
-        told = predict(self.module, self.val, self.batch_size)
-        measured = accuracy.by_type([q.kind for q in self.val.questions], (told == self.val.answers).numpy())
-        return (measured[accuracy.OVERALL],), {"val_accuracy": measured[accuracy.OVERALL]}
+    name = "answer"
+    module: Baseline | STAVQA
+
+    def __init__(self, *args, joint: bool = False, **options) -> None:
+        super().__init__(*args, **options)
+        self.joint = joint
+
+    def answered(self, network: nn.Module, batch: Paired) -> tuple[Logits, dict[str, Tensor]]:
+        """The logits of a batch, and further losses by name."""
+        questions = batch.batch
+        return network(questions.audio, questions.visual, questions.words), {}
+
+    def loss(self, network: nn.Module, batch: Paired, epoch: int) -> Outcome:
+        logits, further = self.answered(network, batch)
+        labels = batch.batch.answer
+        counted = {"fused": logits.fused} | (logits.unimodal if self.joint else {})
+        losses = {name: F.cross_entropy(each, labels) for name, each in counted.items()} | further
+        loss = sum(losses.values())
+        named = {"loss": loss} | {f"loss_{name}": value for name, value in losses.items()}
+        return Outcome(loss, len(labels), named_totals(named, logits, labels), Evidence(logits, labels))
+
+    def validate(self, epoch: int) -> tuple[Rank, dict[str, float]]:
+        """Ranked by the share of questions answered rightly, then by the loss."""
+        self.module.eval()
+        sums = self._sums(self._validation())
+        right = {name.removeprefix("correct_"): 100 * total / len(self.val) for name, total in sums.items()
+                 if name.startswith("correct_")}  # fmt: skip
+        loss = sums["loss"] / len(self.val)
+        record = {f"val_accuracy_{name}": value for name, value in right.items()}
+        return (right["fused"], -loss), record | {"val_loss": loss}
+
+    @torch.no_grad()
+    def _validation(self) -> Iterator[tuple[dict[str, Tensor], bool]]:
+        for batch, counts in self._val_batches():
+            logits = self.module(batch.audio, batch.visual, batch.words)
+            losses = F.cross_entropy(logits.fused, batch.answer, reduction="none", ignore_index=UNKNOWN)
+            yield named_totals({"loss": losses.mean()}, logits, batch.answer), counts
+
+
+class GroundedAnswerStage(AnswerStage):
+    """Stage 2 of ST-AVQA: the match loss beside the answer's."""
+
+    paired = True
+    module: STAVQA
+
+    def answered(self, network: nn.Module, batch: Paired) -> tuple[Logits, dict[str, Tensor]]:
+        questions, others = batch
+        logits, matched = network(questions.audio, questions.visual, questions.words, others)
+        return logits, {"match": MATCH_WEIGHT * match_loss(matched, others.exists)}
 
 
 @torch.no_grad()
 def predict(
-    module: Callable[..., Answered], split: AVQASplit, batch_size: int, rows: list[int] | None = None
-) -> Tensor:
-    """The number of the answer to each question of ``rows``, on the CPU; neither batches nor order change it.
+    module: Baseline | STAVQA,
+    split: AVQASplit,
+    batch_size: int,
+    accelerator: Accelerator,
+    rows: Sequence[int] | None = None,
+) -> dict[str, Tensor]:
+    """The number of the answer to each question of ``rows``, on the CPU, by each head and by "fused"; neither batches
+    nor order change it.
 
     Args:
-        module: a baseline or ST-AVQA, on its device.
+        module: a baseline or ST-AVQA, on the accelerator's device.
+        split, batch_size, accelerator: of what, how many at a time, and where.
         rows: questions by their place in the split; None: all.
     """
     module.eval()
-    device = next(module.parameters()).device
-    rows = list(range(len(split))) if rows is None else rows
-    parts = [
-        module(batch.audio, batch.visual, batch.words).fused.argmax(1)
-        for batch in batches(split, rows, batch_size, device)
-    ]
-    return torch.cat(parts).cpu()
+    rows = list(range(len(split))) if rows is None else list(rows)
+    parts = share(list(BatchSampler(range(len(rows)), batch_size, drop_last=False)), accelerator, even=False)
+    told = []
+    read = read_batches(lambda part: split.__getitems__([rows[place] for place in part]), parts, accelerator.device)
+    for part, batch in zip(parts, read, strict=True):
+        logits = module(batch.audio, batch.visual, batch.words)
+        told.append((part, {name: each.argmax(1).cpu() for name, each in logits.named().items()}))
+    answers: dict[str, Tensor] = {}
+    for part, of_part in gather_object(told):
+        for name, numbers in of_part.items():
+            answers.setdefault(name, torch.empty(len(rows), dtype=torch.int64))[part] = numbers
+    return answers

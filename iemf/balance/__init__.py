@@ -1,22 +1,16 @@
-"""Balancing methods, one file each; IEMF (:mod:`.inverse_effectiveness`) composes with any of them."""
+"""Balancing methods, one file each; IEMF (:mod:`iemf.modulation`) composes with any of them.
 
-from iemf.balance.base import Accuracies, Method
-from iemf.balance.concat import Concat
-from iemf.balance.inverse_effectiveness import InverseEffectiveness, ReleasedInverseEffectiveness
-from iemf.balance.lfm import LFM
-from iemf.balance.mslr import MSLR
-from iemf.balance.ogm_ge import OGMGE
+Every module of this folder is imported, so a new method is one new file with ``@register(name, label)`` on its class.
+"""
 
-METHODS: dict[str, type[Method]] = {"concat": Concat, "mslr": MSLR, "ogm-ge": OGMGE, "lfm": LFM}
+import importlib
+import pkgutil
 
-__all__ = [
-    "LFM",
-    "METHODS",
-    "MSLR",
-    "OGMGE",
-    "Accuracies",
-    "Concat",
-    "InverseEffectiveness",
-    "Method",
-    "ReleasedInverseEffectiveness",
-]
+from iemf.balance.base import METHODS, Accuracies, Method, register
+
+PAPER = ("concat", "mslr", "ogm_ge", "lfm")  # in the order of its tables
+
+for _name in dict.fromkeys((*PAPER, *(module.name for module in pkgutil.iter_modules(__path__)))):
+    importlib.import_module(f"{__name__}.{_name}")
+
+__all__ = ["METHODS", "Accuracies", "Method", "register"]

@@ -3,24 +3,14 @@
 One training step runs: forward, ``loss``, backward, unscale, ``on_gradients``, ξ on the fusion layer, clip, step.
 """
 
-from collections.abc import Callable, Iterable
-from typing import NamedTuple
+from collections.abc import Callable, Mapping
 
-import torch
 import torch.nn.functional as F
 from torch import Tensor
 
 from iemf.network import AudioVisualNetwork, Output
 
-Reduce = Callable[[Tensor], Tensor]
-
-
-class Accuracies(NamedTuple):
-    """Accuracy of the two heads and of the fusion, in percent."""
-
-    audio: float
-    visual: float
-    fused: float
+Accuracies = Mapping[str, float]  # percent, of each modality's head by name, and of the fusion as "fused"
 
 
 class Method:
@@ -31,6 +21,9 @@ class Method:
         seed: of the method's own random numbers, if it draws any; the same on every replica.
         recipe: "paper" follows the papers; "released" what the code released with He et al. 2025 does instead.
     """
+
+    name: str  # on a command line; both are set by :func:`register`
+    label: str  # in tables and pictures
 
     def __init__(self, network: AudioVisualNetwork, seed: int = 0, recipe: str = "paper") -> None:
         self.network = network
@@ -54,8 +47,23 @@ class Method:
         """Take back what ``state_dict`` gave."""
 
 
-def add_gradient_noise(gradients: Iterable[Tensor], deviations: Iterable[Tensor], generator: torch.Generator) -> None:
-    """g <- g + N(0, deviation + 1e-8), in place, one deviation a tensor."""
-    for gradient, deviation in zip(gradients, deviations, strict=True):
-        noise = torch.randn(gradient.shape, generator=generator, device=gradient.device, dtype=gradient.dtype)
-        gradient.addcmul_(noise, deviation + 1e-8)
+METHODS: dict[str, type[Method]] = {}
+
+
+def register(name: str, label: str) -> Callable[[type[Method]], type[Method]]:
+    """Put a method into METHODS under ``name``; tables and pictures call it ``label``.
+
+    Raises:
+        ValueError: another class has this name.
+    """
+
+    def add(method: type[Method]) -> type[Method]:
+        known = METHODS.get(name)
+        # The same class once more is a module that was loaded anew, as in a notebook.
+        if known is not None and (known.__module__, known.__qualname__) != (method.__module__, method.__qualname__):
+            raise ValueError(f"there is a method {name!r} already: {known.__qualname__} of {known.__module__}")
+        method.name, method.label = name, label
+        METHODS[name] = method
+        return method
+
+    return add

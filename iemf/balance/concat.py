@@ -3,12 +3,13 @@
 import torch.nn.functional as F
 from torch import Tensor
 
-from iemf.balance.base import Method
+from iemf.balance.base import Method, register
 from iemf.network import Output
 
 RELEASED_LABEL_SMOOTHING = 0.1
 
 
+@register("concat", "Concat")
 class Concat(Method):
     """loss = CE(fused); the released code smooths the labels by 0.1."""
 

@@ -13,7 +13,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from iemf.balance.base import Method
+from iemf.balance.base import Method, register
 from iemf.network import Output
 
 POLYNOMIAL = (0.204623704, 3.35472727e-3, 1.22989557e-4, -2.92947416e-6, 2.23835486e-8, -5.39717505e-11)
@@ -35,14 +35,15 @@ def alignment_loss(audio: Tensor, visual: Tensor) -> Tensor:
     return (kl_p + kl_q) / 2
 
 
+@register("lfm", "LFM")
 class LFM(Method):
     """Fused cross-entropy and alignment, weighted by epoch."""
 
     def loss(self, output: Output, labels: Tensor, epoch: int) -> Tensor:
         classification = F.cross_entropy(output.logits.fused, labels)
         if self.recipe == "released":
-            return classification + alignment_loss(output.audio, output.visual)
+            return classification + alignment_loss(output.features["audio"], output.features["visual"])
         # Re-read the heads: a vanilla network's own head logits carry no gradient to the encoders.
-        audio, visual = self.network.audio_head(output.audio), self.network.visual_head(output.visual)
+        audio, visual = (head(output.features[name]) for name, head in self.network.heads.items())
         weight = classification_weight(epoch)
         return 2 * (weight * classification + (1 - weight) * alignment_loss(audio, visual))

@@ -10,7 +10,7 @@ acc_m is the validation accuracy of m's head after the latest epoch. The first o
 import torch
 from torch import Tensor, nn
 
-from iemf.balance.base import Accuracies, Method
+from iemf.balance.base import Accuracies, Method, register
 from iemf.network import AudioVisualNetwork, Output
 
 RATE = {"audio": 0.9, "visual": 1.1}
@@ -29,6 +29,7 @@ def accuracy_ratio(history: list[float]) -> float:
     return history[-1] / mean if mean > 0 else 1.0
 
 
+@register("mslr", "MSLR")
 class MSLR(Method):
     """Scale encoder and head gradients by the modality's rate; state: the history of validation accuracies."""
 
@@ -48,8 +49,8 @@ class MSLR(Method):
             torch._foreach_mul_(gradients, RATE[modality] * accuracy_ratio(self.history[modality]))
 
     def on_validation(self, accuracies: Accuracies, epoch: int) -> None:
-        self.history["audio"].append(accuracies.audio)
-        self.history["visual"].append(accuracies.visual)
+        for modality, history in self.history.items():
+            history.append(accuracies[modality])
 
     def state_dict(self) -> dict:
         return {"history": {modality: list(values) for modality, values in self.history.items()}}

@@ -9,9 +9,10 @@ g  <- k_m·g + N(0, std(g) + 1e-8)                             encoder convoluti
 import torch
 from torch import Tensor
 
-from iemf.balance.base import Method, add_gradient_noise
+from iemf.balance.base import Method, register
 from iemf.coefficient import true_class_probability
 from iemf.errors import UserError
+from iemf.modulation import add_gradient_noise
 from iemf.network import AudioVisualNetwork, Output
 from iemf.processes import sum_over_processes
 
@@ -29,6 +30,7 @@ def discrepancy_coefficients(audio: Tensor, visual: Tensor, alpha: float = ALPHA
     return coefficient(1 / ratio_visual), coefficient(ratio_visual)
 
 
+@register("ogm-ge", "OGM-GE")
 class OGMGE(Method):
     """On-the-fly gradient modulation with generalisation enhancement; needs a fusion whose logits split."""
 
@@ -37,7 +39,7 @@ class OGMGE(Method):
         if not hasattr(network.fusion, "contributions"):
             raise UserError(
                 f"ogm-ge needs a fusion whose logits split by modality (concat or sum), "
-                f"got {type(network.fusion).__name__}; choose --fusion concat"
+                f"got {type(network.fusion).__name__}; choose `fusion` concat"
             )
         # The same noise on every replica, or they would drift apart: a generator of its own, seeded alike.
         self.generator = torch.Generator(next(network.parameters()).device).manual_seed(seed)
@@ -50,7 +52,7 @@ class OGMGE(Method):
     def on_gradients(self, output: Output, labels: Tensor, epoch: int) -> None:
         if epoch > LAST_EPOCH:
             return
-        parts = self.network.fusion.contributions(output.audio.float(), output.visual.float())
+        parts = self.network.fusion.contributions(*(z.float() for z in output.features.values()))
         scores = torch.stack([true_class_probability(part, labels).sum() for part in parts])
         coefficients = discrepancy_coefficients(*sum_over_processes(scores))
         for parameters, coefficient in zip(self.convolutions, coefficients, strict=True):

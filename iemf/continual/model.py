@@ -12,6 +12,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from iemf.logits import Logits
+
 
 class Attended(NamedTuple):
     """Pooled picture [B, D]; log-weights over places [B, T, S, D] and over times [B, T, D]."""
@@ -21,14 +23,11 @@ class Attended(NamedTuple):
     temporal: Tensor
 
 
-class Output(NamedTuple):
-    """Logits [B, C] of the fusion and of both heads, features [B, F] of each modality, the attention's log-weights."""
+class ContinualOutput(NamedTuple):
+    """Logits [B, C], features [B, F] of each modality, the attention's log-weights."""
 
-    fused: Tensor
-    audio: Tensor
-    visual: Tensor
-    features_audio: Tensor
-    features_visual: Tensor
+    logits: Logits
+    features: dict[str, Tensor]
     spatial: Tensor
     temporal: Tensor
 
@@ -110,12 +109,11 @@ class ContinualNetwork(nn.Module):
         for layer in (self.classifier, self.head_audio, self.head_visual):
             layer.grow(classes)
 
-    def forward(self, audio: Tensor, visual: Tensor) -> Output:
+    def forward(self, audio: Tensor, visual: Tensor) -> ContinualOutput:
         """audio [B, D_a], visual [B, T, S, D]."""
         attended = self.attention(visual, audio)
         f_a = self.activation_audio(self.audio(audio))
         f_v = self.activation_visual(self.visual(attended.visual))
-        return Output(
-            self.classifier(f_a + f_v), self.head_audio(f_a), self.head_visual(f_v), f_a, f_v,
-            attended.spatial, attended.temporal,
-        )  # fmt: skip
+        fused = self.classifier(f_a + f_v)
+        logits = Logits({"audio": self.head_audio(f_a), "visual": self.head_visual(f_v)}, fused)
+        return ContinualOutput(logits, {"audio": f_a, "visual": f_v}, attended.spatial, attended.temporal)

@@ -1,19 +1,26 @@
 """A run's folder: config.json, metrics.jsonl, checkpoints/, results.json, tensorboard/. Every write is atomic."""
 
+import hashlib
 import json
 from pathlib import Path
 
 from iemf.errors import UserError
 from iemf.files import read_json, write_atomically, write_json
 
-# What may change between a run and its resumption without changing its result.
-FREE_FIELDS = ("out", "resume", "workers", "progress")
+# What may change between a run and its resumption without changing its result: where files lie (a digest tells data
+# apart), how many read them, what is shown, and how the paper's numbers are worded.
+FREE_FIELDS = ("out", "resume", "workers", "progress", "data_root", "cache", "paper")
+
+
+def identifying(config: dict) -> dict:
+    """What of a config tells one run from another: fields that are set, FREE_FIELDS aside."""
+    return {name: value for name, value in config.items() if name not in FREE_FIELDS and value is not None}
 
 
 def differing_field(stored: dict, wanted: dict) -> str | None:
     """The first field in which two configs differ, FREE_FIELDS aside; None if they agree."""
-    fields = [field for field in sorted(stored.keys() | wanted.keys()) if field not in FREE_FIELDS]
-    return next((field for field in fields if stored.get(field) != wanted.get(field)), None)
+    ours, theirs = identifying(wanted), identifying(stored)
+    return next((name for name in sorted(ours.keys() | theirs.keys()) if theirs.get(name) != ours.get(name)), None)
 
 
 class RunFolder:
@@ -31,6 +38,7 @@ class RunFolder:
         self.checkpoints = self.path / "checkpoints"
         self.last_checkpoint = self.checkpoints / "last.pt"
         self.best_checkpoint = self.checkpoints / "best.pt"
+        self.identity = ""  # of the run that has been started
 
     def check(self, config: dict, resume: bool) -> None:
         """Refuse a folder that this run must not write to; touches nothing.
@@ -41,14 +49,14 @@ class RunFolder:
         if not self.path.exists():
             return
         if not self.path.is_dir():
-            raise UserError(f"--out {self.path} is a file; name a folder")
+            raise UserError(f"`out` {self.path} is a file; name a folder")
         if not self.config_file.exists():
             if any(self.path.iterdir()):
-                raise UserError(f"--out {self.path} holds files that are not a run's; name a new folder")
+                raise UserError(f"`out` {self.path} holds files that are not a run's; name a new folder")
             return
         if not resume:
             state = "a finished" if self.results_file.exists() else "an unfinished"
-            raise UserError(f"--out {self.path} holds {state} run; add --resume to go on with it or name a new folder")
+            raise UserError(f"`out` {self.path} holds {state} run; add `resume` to go on with it or name a new folder")
         stored = self.read_config()
         if (field := differing_field(stored, config)) is not None:
             raise UserError(
@@ -62,12 +70,18 @@ class RunFolder:
         Raises:
             UserError: the place cannot be written to.
         """
+        self.identify(config)
         try:
             self.path.mkdir(parents=True, exist_ok=True)
             write_json(self.config_file, config)
             self.checkpoints.mkdir(exist_ok=True)
         except OSError as error:
-            raise UserError(f"--out {self.path} cannot be written ({error.strerror}); name another folder") from None
+            raise UserError(f"`out` {self.path} cannot be written ({error.strerror}); name another folder") from None
+
+    def identify(self, config: dict) -> None:
+        """Say which run this is; its checkpoints carry the mark."""
+        content = json.dumps(identifying(config), sort_keys=True)
+        self.identity = hashlib.sha256(content.encode()).hexdigest()[:16]
 
     def read_config(self) -> dict:
         """The stored config.

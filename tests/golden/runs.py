@@ -11,8 +11,14 @@ from unittest import mock
 
 import torch
 
-from experiments import avqa, avqa_data, avqa_encoders, avqa_options, classification, continual, continual_options
-from experiments.options import RunConfig
+from experiments.avqa import data as qa_data
+from experiments.avqa import encoders
+from experiments.avqa import options as avqa_options
+from experiments.avqa import run as avqa
+from experiments.classification import run as classification
+from experiments.classification.options import RunConfig
+from experiments.continual import options as continual_options
+from experiments.continual import run as continual
 from iemf.avqa import av_digits_qa
 from iemf.data import av_digits
 
@@ -53,10 +59,10 @@ def small_data(folder: Path) -> Iterator[None]:
         with (
             mock.patch.dict(av_digits.SPLIT_PER_DIGIT, {"train": 24, "val": 8, "test": 8}),
             mock.patch.dict(av_digits_qa.SCENES, {"train": 60, "val": 10, "test": 10}),
-            mock.patch.object(avqa_encoders, "EPOCHS", 1),
+            mock.patch.object(encoders, "EPOCHS", 1),
             contextlib.redirect_stderr(io.StringIO()),
         ):
-            avqa_data.make_if_missing(folder / "av-digits-qa", progress=False)
+            qa_data.make_if_missing(folder / "av-digits-qa", progress=False)
             yield
     finally:
         torch.set_num_threads(threads)
@@ -70,7 +76,7 @@ def train_classification(network: str, variant: str, out: Path) -> str:
 
 
 def train_continual(network: str, variant: str, out: Path) -> str:
-    run = continual_options.resolve(continual_options.ContinualRun(
+    run = continual_options.resolve(continual_options.RunConfig(
         network=network, method="av-cil", variant=variant, seed=SEED, epochs=EPOCHS, out=out, progress=False,
     ))  # fmt: skip
     continual.train(run)
@@ -79,7 +85,7 @@ def train_continual(network: str, variant: str, out: Path) -> str:
 
 def train_avqa(network: str, variant: str, out: Path) -> str:
     cache = out.parent.parent / "av-digits-qa"
-    run = avqa_options.resolve(avqa_options.AVQARun(
+    run = avqa_options.resolve(avqa_options.RunConfig(
         network=network, model="st-avqa", variant=variant, seed=SEED, epochs=EPOCHS, match_epochs=1, width=16,
         cache=cache, out=out, progress=False,
     ))  # fmt: skip

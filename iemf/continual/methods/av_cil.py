@@ -7,14 +7,15 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from iemf.continual.losses import attention_distillation, class_contrast, instance_contrast
-from iemf.continual.methods.base import Step
+from iemf.continual.methods.base import ContinualStep, register
 from iemf.continual.methods.ssil import SSIL
-from iemf.continual.model import Output
+from iemf.continual.model import ContinualOutput
 
 SHORTEST = 1e-2  # of a feature vector's length; one spike in four steps is 0.25
 BALANCE = 0.5  # lambda, between the attention over places and that over times
 
 
+@register("av-cil", "AV-CIL")
 class AVCIL(SSIL):
     """SS-IL with both contrasts over new samples and exemplars together, and VAD on the exemplars.
 
@@ -27,9 +28,9 @@ class AVCIL(SSIL):
     def __init__(self, instance: float = 0.5, category: float = 1.0, attention: bool = True) -> None:
         self.instance, self.category, self.attention = instance, category, attention
 
-    def further_loss(self, output: Output, old: Output, step: Step) -> Tensor:
+    def further_loss(self, output: ContinualOutput, old: ContinualOutput, step: ContinualStep) -> Tensor:
         # Spiking features may be silent: the length is bounded below, or their gradient would be without bound.
-        audio, visual = (F.normalize(f, eps=SHORTEST) for f in (output.features_audio, output.features_visual))
+        audio, visual = (F.normalize(f, eps=SHORTEST) for f in output.features.values())
         total = self.instance * instance_contrast(audio, visual)
         total = total + self.category * class_contrast(audio, visual, step.labels)
         if not self.attention or step.current == len(step.labels):

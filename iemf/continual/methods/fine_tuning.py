@@ -3,11 +3,12 @@
 import torch.nn.functional as F
 from torch import Tensor
 
-from iemf.continual.methods.base import Method, Step
+from iemf.continual.methods.base import ContinualMethod, ContinualStep, register
 
 
-class FineTuning(Method):
+@register("fine-tuning", "fine-tuning")
+class FineTuning(ContinualMethod):
     """CE over all classes seen, new samples only."""
 
-    def loss(self, logits: Tensor, old_logits: Tensor, step: Step) -> Tensor:
+    def loss(self, logits: Tensor, old_logits: Tensor, step: ContinualStep) -> Tensor:
         return F.cross_entropy(logits, step.labels)

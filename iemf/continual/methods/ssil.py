@@ -6,14 +6,15 @@ L = sum over old tasks of T^2 KL(old || new) + (B_c CE(new slice) + B_e CE(exemp
 from torch import Tensor
 
 from iemf.continual.losses import distillation, separated_loss
-from iemf.continual.methods.base import Method, Step
+from iemf.continual.methods.base import ContinualMethod, ContinualStep, register
 
 
-class SSIL(Method):
+@register("ssil", "SSIL")
+class SSIL(ContinualMethod):
     """KD on new samples and exemplars, and the separated softmax."""
 
     uses_memory = True
 
-    def loss(self, logits: Tensor, old_logits: Tensor, step: Step) -> Tensor:
+    def loss(self, logits: Tensor, old_logits: Tensor, step: ContinualStep) -> Tensor:
         kept = distillation(logits, old_logits, step.old_slices)
         return kept + separated_loss(logits, step.labels, step.current, step.first_new)

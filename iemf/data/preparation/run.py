@@ -2,10 +2,8 @@
 
 import hashlib
 import json
-import multiprocessing
 from collections.abc import Iterator, Sequence
-from concurrent.futures import ProcessPoolExecutor, as_completed
-from concurrent.futures.process import BrokenProcessPool
+from contextlib import closing
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -17,7 +15,7 @@ from iemf.data.preparation.encode import Form, encode
 from iemf.data.preparation.listing import Listing
 from iemf.errors import UserError
 from iemf.files import read_json, write_json
-from iemf.processes import begin_worker
+from iemf.pool import in_processes
 
 CLIPS_A_SHARD = 64  # the unit of work: what a killed worker loses at most
 
@@ -187,21 +185,12 @@ def _make(stale: Sequence[Job], total: int, jobs: int, progress: bool) -> None:
 
 def _in_processes(stale: Sequence[Job], jobs: int) -> Iterator[tuple[int, int]]:
     """What :func:`make_shard` returns, as it comes."""
-    context = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(min(jobs, len(stale)), context, initializer=begin_worker, initargs=(1,)) as pool:
-        try:
-            for future in as_completed([pool.submit(make_shard, job) for job in stale]):
-                yield future.result()
-        except BrokenProcessPool:
-            raise UserError(
-                "a process that decodes files was killed (out of memory, or by a file that crashes the decoder); run "
-                "the same command again to go on, with --jobs 1 if it happens again"
-            ) from None
-        except BaseException:
-            pool.shutdown(wait=False, cancel_futures=True)
-            for process in multiprocessing.active_children():
-                process.terminate()
-            raise
+    what = "a process that decodes files (one of them may crash the decoder)"
+    with closing(in_processes(make_shard, stale, jobs, threads=1, what=what)) as results:
+        for done in results:
+            if done.error is not None:
+                raise done.error
+            yield done.result
 
 
 def make_shard(job: Job) -> tuple[int, int]:

@@ -1,0 +1,1 @@
+"""Audio-visual question answering: options, data, runs, the sweep and its report."""

@@ -1,0 +1,81 @@
+"""From a config to its parts: data, network, stage, modulation, optimiser, trainer."""
+
+import functools
+
+import torch
+from accelerate import Accelerator
+from torch import nn
+
+from experiments.avqa import data as qa_data
+from experiments.avqa.options import GROUNDING, RunConfig
+from iemf.avqa.baseline import Baseline
+from iemf.avqa.data import AVQAData
+from iemf.avqa.grounding import MatchNetwork
+from iemf.avqa.st_avqa import STAVQA
+from iemf.avqa.stages import AnswerStage, GroundedAnswerStage, MatchStage
+from iemf.modulation import InverseEffectiveness, make_modulation
+from iemf.seeds import Stream, mix_seed
+from iemf.training import RunFolder, Trainer, TrainingOptions, Window, checkpoint
+from iemf_snn.rate import RateCoded
+
+MODELS = {"baseline": Baseline, "st-avqa": STAVQA}
+STAGES = {"baseline": AnswerStage, "st-avqa": GroundedAnswerStage}
+
+
+def build_data(run: RunConfig) -> AVQAData:
+    """The run's data, without the modalities that it is blind to."""
+    return qa_data.load(run.dataset, run.data_root, run.cache).blinded(run.blind)
+
+
+def activation(run: RunConfig) -> nn.Module:
+    """Around the fusion layer."""
+    return RateCoded(run.time_steps) if run.network == "snn" else nn.Tanh()
+
+
+def build_network(run: RunConfig, data: AVQAData, taught: bool = True) -> Baseline | STAVQA | MatchNetwork:
+    """With initial weights of the run's seed; if ``taught``, ST-AVQA with those that stage 1 has learnt."""
+    torch.manual_seed(mix_seed(Stream.TASK, run.seed))
+    if run.model == GROUNDING:
+        return MatchNetwork(data.audio_size, data.visual_size, run.width)
+    words, answers = (len(part) for part in data.vocabulary)
+    make = functools.partial(activation, run)
+    network = MODELS[run.model](data.audio_size, data.visual_size, words, answers, run.width, make)
+    if run.model == "st-avqa" and taught:
+        stage_1 = RunFolder(run.grounding.out)
+        network.grounding.load_state_dict(checkpoint.load(stage_1.best_checkpoint)["network"])
+    return network
+
+
+def build_modulation(
+    run: RunConfig, network: nn.Module, optimizer: torch.optim.Optimizer
+) -> InverseEffectiveness | None:
+    """ξ on fc_fusion, of the runs with it; with Adam on its step. Released: on the gradient, with noise."""
+    if run.variant != "iemf":
+        return None
+    return make_modulation(
+        network.answer.fc_fusion.parameters(), optimizer, gamma=run.gamma, gate=run.gate, scale=run.scale,
+        released=run.recipe == "released", seed=mix_seed(Stream.TASK, run.seed, 1),
+    )  # fmt: skip
+
+
+def build_optimizer(run: RunConfig, network: nn.Module) -> torch.optim.Optimizer:
+    """Of all parameters."""
+    return {"sgd": torch.optim.SGD, "adam": torch.optim.Adam}[run.optimizer](network.parameters(), lr=run.lr)
+
+
+def build_trainer(
+    run: RunConfig, data: AVQAData, folder: RunFolder, accelerator: Accelerator, taught: bool = True
+) -> Trainer:
+    """Everything a run trains with; ``taught`` as of :func:`build_network`."""
+    network = build_network(run, data, taught).to(accelerator.device)
+    optimizer = build_optimizer(run, network)
+    schedule = torch.optim.lr_scheduler.StepLR(optimizer, run.drop_every) if run.drop_every else None
+    common = (network, data.train, data.val, run.batch_size, run.seed, accelerator)
+    if run.model == GROUNDING:
+        stage = MatchStage(*common)
+    else:
+        stage = STAGES[run.model](*common, joint=run.variant != "vanilla")
+    window = Window(run.modulate_from or 0)
+    options = TrainingOptions(run.epochs, run.seed, run.clip_norm, window, run.progress)
+    modulation = build_modulation(run, network, optimizer)
+    return Trainer(stage, optimizer, options, folder, accelerator, schedule, modulation)

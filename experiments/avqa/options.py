@@ -1,0 +1,148 @@
+"""The options of a question-answering run, and what they default to for each data set and recipe."""
+
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, ClassVar, Literal
+
+import tyro
+
+from experiments.sweep import published
+from experiments.sweep.options import (
+    OF_IEMF,
+    CommonOptions,
+    Network,
+    ReadBy,
+    RunBase,
+    Variant,
+    check_common,
+    check_least,
+    of_iemf,
+    of_snn,
+    without_unread,
+)
+from iemf.errors import UserError
+
+DatasetName = Literal["av-digits-qa", "music-avqa"]
+ModelName = Literal["baseline", "st-avqa"]
+GROUNDING = "grounding"  # stage 1 of st-avqa, trained once a seed for all of its runs
+Modality = Literal["audio", "visual"]
+
+# Ours and small: the published widths are 512, the published epochs 30 and 50.
+EMBEDDED = {"optimizer": "adam", "lr": 2e-3, "drop_every": 6, "epochs": 8, "match_epochs": 2, "batch_size": 128,
+            "width": 64}  # fmt: skip
+PAPER = {"optimizer": "sgd", "lr": 1e-2, "drop_every": None, "epochs": 50, "match_epochs": 30, "batch_size": 64,
+         "width": 512}  # fmt: skip
+# Li et al. 2022: Adam, the learning rate falls to a tenth every eight epochs.
+ORIGINAL = PAPER | {"optimizer": "adam", "lr": 1e-4, "drop_every": 8, "epochs": 30}
+RECIPES = {"paper": PAPER, "original": ORIGINAL, "released": PAPER}
+RATES = {"sgd": 1e-2, "adam": 1e-4}
+CACHE = Path("runs/av-digits-qa")
+
+
+MODEL_LABELS = {"baseline": "baseline", "st-avqa": "ST-AVQA", GROUNDING: "grounding"}
+
+
+@dataclass(frozen=True)
+class TrainingConfig(CommonOptions):
+    """What every run of a comparison shares. None stands for the default of the data set and the recipe."""
+
+    dataset: DatasetName = "av-digits-qa"
+    """av-digits-qa is embedded (extra "digits"): scenes of digits, seen and spoken. music-avqa needs --data-root."""
+    data_root: Path | None = None
+    """music-avqa: the folder with json/ and the features (docs/features.md)."""
+    cache: Path | None = None
+    """av-digits-qa: where its encoders and features are kept once they are made; runs/av-digits-qa by default."""
+    recipe: Literal["paper", "original", "released"] = "paper"
+    """paper: He et al. 2025. original: optimiser and epochs of Li et al. 2022. released: as the code released with
+    He et al. 2025, with noise on the fusion's gradient after ξ. av-digits-qa has an optimiser and epochs of its own, so
+    original is nothing to it."""
+    epochs: int | None = None
+    match_epochs: int | None = None
+    """st-avqa: of stage 1, which learns whether sound and picture belong together."""
+    batch_size: int | None = None
+    """Questions in a step."""
+    optimizer: Literal["sgd", "adam"] | None = None
+    lr: float | None = None
+    drop_every: int | None = None
+    """Epochs after which the learning rate falls to a tenth, again and again."""
+    width: int | None = None
+    """Of the question's encoding, the attended features and the fusion."""
+
+
+@dataclass(frozen=True)
+class RunConfig(TrainingConfig, RunBase):
+    """One model on one data set with one seed."""
+
+    task: ClassVar[str] = "avqa"
+    network: Network = "ann"
+    model: ModelName | Literal["grounding"] = "baseline"
+    variant: Variant = "vanilla"
+    blind: tuple[Modality, ...] = ()
+    """Modalities whose features are zeros: the blind baselines."""
+    seed: int = 0
+    out: Path = Path("runs/avqa/run")
+    resume: bool = True
+    progress: bool = True
+    data_digest: tyro.conf.Suppress[str | None] = None
+
+    @property
+    def cell(self) -> tuple[str, str, str, tuple[str, ...]]:
+        """(network, model, variant, blind to)."""
+        return self.network, self.model, self.variant, self.blind
+
+    def paper(self) -> str | None:
+        """What Table S5 has for it: ANNs on MUSIC-AVQA."""
+        if self.network != "ann" or self.dataset != "music-avqa" or self.blind or self.model == GROUNDING:
+            return None
+        return published.avqa_sentence(self.model, self.variant)
+
+    @property
+    def grounding(self) -> "RunConfig":
+        """Stage 1 of a run: one for all networks, variants and options of IEMF."""
+        return replace(self, model=GROUNDING, network="ann", variant="vanilla", blind=(), epochs=self.match_epochs,
+                       match_epochs=None, **dict.fromkeys((*OF_IEMF, "time_steps")),
+                       out=self.out.parent / f"{GROUNDING}-seed{self.seed}")  # fmt: skip
+
+
+RULES = (
+    of_iemf(),
+    of_snn("time_steps"),
+    ReadBy(("match_epochs",), lambda run: run.model == "st-avqa", "`model` st-avqa"),
+    ReadBy(("cache",), lambda run: run.dataset == "av-digits-qa", "`dataset` av-digits-qa"),
+)
+
+
+def defaults_of(run: RunConfig) -> dict[str, Any]:
+    """What options left open are set to."""
+    chosen = dict(EMBEDDED if run.dataset == "av-digits-qa" else RECIPES[run.recipe])
+    if run.optimizer not in (None, chosen["optimizer"]):
+        chosen |= {"optimizer": run.optimizer, "lr": RATES[run.optimizer]}
+    scale = "step" if chosen["optimizer"] == "adam" and run.recipe != "released" else "gradient"
+    return chosen | {"gamma": 1.0, "gate": "tanh", "scale": scale, "modulate_from": 0, "time_steps": 4, "cache": CACHE}
+
+
+def defaults_of_iemf(run: RunConfig) -> dict[str, Any]:
+    """Of the options of IEMF."""
+    return {name: value for name, value in defaults_of(run).items() if name in OF_IEMF}
+
+
+def resolve(run: RunConfig) -> RunConfig:
+    """Fill in the defaults, leave out what is not read; refuse values out of range.
+
+    Raises:
+        UserError: naming the option and its value.
+    """
+    missing = {name: value for name, value in defaults_of(run).items() if getattr(run, name) is None}
+    run = without_unread(replace(run, **missing), RULES)
+    check_common(run)
+    check_least(run, {"epochs": 1, "match_epochs": 1, "batch_size": 2, "width": 4, "drop_every": 1})
+    if run.width % 4:
+        raise UserError(f"`width` {run.width} must be a multiple of 4, the number of attention heads")
+    if (run.data_root is None) != (run.dataset == "av-digits-qa"):
+        remedy = "is embedded; leave it out" if run.data_root else "needs it: the folder with json/ and features"
+        raise UserError(f"`data_root` {run.data_root}: `dataset` {run.dataset} {remedy}")
+    if run.dataset == "av-digits-qa" and run.recipe == "original":
+        raise UserError("`recipe` original is an optimiser and epochs, and av-digits-qa has its own; leave it out")
+    if run.recipe == "released" and run.scale == "step":
+        raise UserError("`recipe` released has ξ on the gradient; leave out `scale` or use `recipe` paper")
+    return run

@@ -1,0 +1,96 @@
+"""From a config to its parts: data, network, method, modulation, optimiser."""
+
+import functools
+import math
+
+import torch
+
+import iemf_ann
+import iemf_snn
+from experiments.classification.options import RunConfig
+from iemf.balance import METHODS, Method
+from iemf.data import av_digits, folder, prepared
+from iemf.data.base import AudioVisualData
+from iemf.data.clips import View
+from iemf.data.digest import digest_of
+from iemf.data.noise import CLEAN, Noise
+from iemf.errors import UserError
+from iemf.fusion import FUSIONS
+from iemf.modulation import InverseEffectiveness, make_modulation
+from iemf.network import AudioVisualNetwork
+
+
+def build_data(config: RunConfig) -> AudioVisualData:
+    """The data set of a resolved config."""
+    noise = Noise(config.snr_audio or CLEAN, config.snr_visual or CLEAN)
+    test_noise = Noise(config.test_snr_audio or noise.audio, config.test_snr_visual or noise.visual)
+    if config.dataset == "av-digits":
+        return av_digits.load(config.seed, noise, test_noise)
+    if config.data_digest != (now := digest_of(config.data_root)):
+        raise UserError(f"{config.data_root} has changed since the run began ({config.data_digest} then, {now} "
+                        f"now); train again into another `out`")  # fmt: skip
+    view = View(config.frames, config.image_size, config.seconds)
+    own = {"seed": config.seed, "view": view, "noise": noise, "test_noise": test_noise}
+    own |= {"spectrogram_size": config.spectrogram_size}
+    if config.dataset == "folder" and not prepared.is_prepared(config.data_root):
+        return folder.load(config.data_root, **own)
+    return prepared.load(config.data_root, config.dataset, **own)
+
+
+def encoder_factory(config: RunConfig):
+    """in_channels -> encoder: the one place where "ann" and "snn" part."""
+    if config.network == "ann":
+        return functools.partial(iemf_ann.resnet18, width=config.width)
+    # The released node divides its input by τ_m and fires strictly above θ, i.e. at or above the next float.
+    released = {"decay_input": True, "v_threshold": math.nextafter(0.5, 1)} if config.recipe == "released" else {}
+    return functools.partial(
+        iemf_snn.resnet18,
+        width=config.width,
+        time_steps=config.time_steps,
+        backend=config.lif_backend,
+        **released,
+    )
+
+
+def build_network(config: RunConfig, data: AudioVisualData) -> AudioVisualNetwork:
+    """The network for a data set, from the global random state."""
+    return network_of(config, data.audio_channels, data.visual_channels, len(data.classes))
+
+
+def network_of(config: RunConfig, audio_channels: int, visual_channels: int, classes: int) -> AudioVisualNetwork:
+    """Two encoders, the fusion layer and two heads, from the global random state."""
+    make_encoder = encoder_factory(config)
+    audio, visual = make_encoder(audio_channels), make_encoder(visual_channels)
+    fusion = FUSIONS[config.fusion](audio.features, classes)
+    return AudioVisualNetwork(audio, visual, fusion, audio.features, classes, config.variant != "vanilla")
+
+
+def build_method(config: RunConfig, network: AudioVisualNetwork) -> Method:
+    """The balancing method, on a network that is already on its device."""
+    return METHODS[config.method](network, seed=config.seed, recipe=config.recipe)
+
+
+def build_optimizer(config: RunConfig, network: AudioVisualNetwork) -> torch.optim.Optimizer:
+    """One parameter group: IEMF changes the fusion's gradient or step, not its optimiser."""
+    common = {"lr": config.lr, "weight_decay": config.weight_decay}
+    if config.optimizer == "sgd":
+        return torch.optim.SGD(network.parameters(), momentum=config.momentum, **common)
+    return {"adam": torch.optim.Adam, "adamw": torch.optim.AdamW}[config.optimizer](network.parameters(), **common)
+
+
+def build_scheduler(config: RunConfig, optimizer: torch.optim.Optimizer) -> torch.optim.lr_scheduler.LRScheduler:
+    """Constant, or divided by ten from epoch lr_drop on."""
+    milestones = [] if config.lr_drop is None or config.lr_drop < 0 else [config.lr_drop]
+    return torch.optim.lr_scheduler.MultiStepLR(optimizer, milestones, gamma=0.1)
+
+
+def build_modulation(
+    config: RunConfig, network: AudioVisualNetwork, optimizer: torch.optim.Optimizer
+) -> InverseEffectiveness | None:
+    """IEMF on the fusion layer's parameters; None for vanilla and joint learning."""
+    if config.variant != "iemf":
+        return None
+    return make_modulation(
+        network.fusion.parameters(), optimizer, gamma=config.gamma, gate=config.gate, scale=config.scale,
+        released=config.recipe == "released", seed=config.seed,
+    )  # fmt: skip

@@ -1,0 +1,80 @@
+"""ANN against SNN, per fusion method, with and without IEMF, over seeds.
+
+    python -m experiments.compare --out runs/compare
+    python -m experiments.compare --methods concat ogm-ge --seeds 0 1 --epochs 5 --out runs/small
+
+Runs what is missing under OUT/runs, collects what is there, and writes table.md, results.json, results.csv, epochs.csv
+and three PNGs into OUT. Run again, it goes on where it stopped.
+"""
+
+from dataclasses import dataclass, fields, replace
+from pathlib import Path
+
+from experiments.classification import report
+from experiments.classification.options import (
+    PAPER_METHODS,
+    RULES,
+    MethodName,
+    RunConfig,
+    TrainingConfig,
+    defaults_of_iemf,
+    resolve,
+)
+from experiments.classification.run import train
+from experiments.classification.size import size_of
+from experiments.sweep.execution import SweepTask, default_jobs, sweep
+from experiments.sweep.options import Network, SweepOptions, cells_of_sweep, checked, run_name
+from experiments.sweep.runs import results_of
+from iemf.data.digest import digest_of
+from iemf.pool import available_cores
+from iemf.training import RunFolder
+
+
+@dataclass(frozen=True)
+class CompareConfig(SweepOptions, TrainingConfig):
+    """Run or collect a grid of methods x variants x networks x seeds and tabulate it."""
+
+    networks: tuple[Network, ...] = ("ann", "snn")
+    methods: tuple[MethodName, ...] = PAPER_METHODS
+    out: Path = Path("runs/compare")
+    """Folder of the table; the runs go into OUT/runs."""
+
+
+def grid(config: CompareConfig) -> list[RunConfig]:
+    """One resolved run a cell and seed; options of one network or variant are left out of the others.
+
+    Raises:
+        UserError: see :func:`experiments.sweep.options.checked` and :func:`resolve`.
+    """
+    config = checked(config, "networks", "methods")
+    shared = {field.name: getattr(config, field.name) for field in fields(TrainingConfig)}
+    if config.workers is None and config.dataset != "av-digits":
+        shared["workers"] = max(0, available_cores() // (config.jobs or default_jobs()) - 1)
+    if config.data_root is not None:
+        shared["data_digest"] = digest_of(config.data_root.expanduser().absolute())
+    runs = [
+        RunConfig(**shared, network=network, method=method, iemf=variant == "iemf", joint=variant == "joint", seed=seed)
+        for network in config.networks
+        for method in config.methods
+        for variant in config.variants
+        for seed in config.seeds
+    ]
+    folder = config.out.expanduser() / "runs"
+    resolved = [resolve(run) for run in cells_of_sweep(runs, RULES)]
+    return [replace(run, out=folder / run_name(*run.cell, run=run, defaults=defaults_of_iemf(run)))
+            for run in resolved]  # fmt: skip
+
+
+def with_digest(runs: list[RunConfig]) -> list[RunConfig]:
+    """Finished runs whose data have gone keep the mark that they were trained with."""
+    stored = [RunFolder(run.out).read_config() if results_of(run) is not None else {} for run in runs]
+    return [replace(run, data_digest=run.data_digest or config.get("data_digest"))
+            for run, config in zip(runs, stored, strict=True)]  # fmt: skip
+
+
+TASK = SweepTask("compare", train, size_of, report.write, mark=with_digest)
+
+
+def main(config: CompareConfig) -> None:
+    """Run, collect, write, and print the table."""
+    sweep(config, grid(config), TASK, config.out.expanduser())

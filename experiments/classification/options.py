@@ -1,0 +1,245 @@
+"""The options of a classification run, and what they default to for each recipe and data set."""
+
+import math
+import os
+from dataclasses import dataclass, fields, replace
+from pathlib import Path
+from typing import Any, ClassVar, Literal
+
+import torch
+import tyro
+
+from experiments.sweep import published
+from experiments.sweep.options import (
+    OF_IEMF,
+    CommonOptions,
+    Network,
+    ReadBy,
+    RunBase,
+    Variant,
+    check_common,
+    check_least,
+    of_iemf,
+    of_snn,
+    refuse_unread,
+    shown,
+    without_unread,
+)  # fmt: skip
+from iemf.balance import METHODS
+from iemf.data.av_digits import NOISE as DIGITS_NOISE
+from iemf.data.digest import digest_of
+from iemf.errors import UserError
+from iemf_snn import kernels
+
+DatasetName = Literal["av-digits", "crema-d", "kinetics-sounds", "urbansound8k-av", "folder"]
+MethodName = Literal[tuple(METHODS)]
+PAPER_METHODS = ("concat", "mslr", "ogm-ge", "lfm")
+
+# He et al. 2025, Table S1. The released scripts add momentum and divide the learning rate by ten at epoch 70.
+PAPER = {"optimizer": "sgd", "lr": 5e-3, "momentum": 0.0, "weight_decay": 1e-4, "lr_drop": None,
+         "batch_size": 32, "epochs": 100, "width": 64}  # fmt: skip
+RELEASED = PAPER | {"momentum": 0.9, "lr_drop": 70}
+RECIPES = {"paper": PAPER, "released": RELEASED}
+FILES = {"image_size": 224, "frames": 1, "seconds": 3.0}
+DATASETS = {
+    # Ours and small: narrower, shorter and faster in either recipe, so that a grid fits an hour on two cores.
+    "av-digits": {"width": 16, "epochs": 8, "lr": 2e-2, "momentum": 0.9, "snr_audio": DIGITS_NOISE.audio,
+                  "snr_visual": DIGITS_NOISE.visual, "workers": 0},
+    "crema-d": FILES,
+    "kinetics-sounds": FILES | {"frames": 3},
+    "urbansound8k-av": FILES | {"image_size": 128, "spectrogram_size": 128, "seconds": 4.0},
+    "folder": FILES,
+}  # fmt: skip
+RELEASED_MODULATE_FROM = {"crema-d": 60}  # the released scripts' epoch window; the other data sets have none
+SNRS = ("snr_audio", "snr_visual", "test_snr_audio", "test_snr_visual")
+SHORTEST_SOUND = 0.05  # seconds; a spectrogram needs more than one window of 23 ms
+DIGITS_DROP = 0.75  # of the epochs, after which the learning rate falls to a tenth
+LOUDEST = 100  # dB; beyond, float32 holds the noise alone
+ADAPTIVE = ("adam", "adamw")
+ADAPTIVE_LR = 1e-3
+
+
+@dataclass(frozen=True)
+class TrainingConfig(CommonOptions):
+    """What every run of a comparison shares. None stands for the default of the recipe and the data set."""
+
+    dataset: DatasetName = "av-digits"
+    """av-digits is embedded (extra "digits"); folder is a tree of your own; the others are prepared first."""
+    data_root: Path | None = None
+    """all but av-digits: what experiments.prepare made; folder: that, or the tree itself."""
+    recipe: Literal["paper", "released"] = "paper"
+    """released does as the code released with the paper does, where it departs from the paper."""
+    epochs: int | None = None
+    batch_size: int | None = None
+    optimizer: Literal["sgd", "adam", "adamw"] | None = None
+    lr: float | None = None
+    momentum: float | None = None
+    """sgd: momentum."""
+    weight_decay: float | None = None
+    lr_drop: int | None = None
+    """Divide the learning rate by ten from this epoch on; -1: never."""
+    width: int | None = None
+    """Channels of the ResNet's first stage; 64 as published."""
+    fusion: Literal["concat", "sum", "film", "gated"] = "concat"
+    lif_backend: Literal["numba", "cupy", "torch", "spikingjelly", "auto"] | None = None
+    """snn: what computes the neuron; auto by default: numba (CPU) or cupy (CUDA), torch where neither can."""
+    snr_audio: tuple[float, ...] | None = None
+    """Noise in the sound: a signal-to-noise ratio in dB, or LOW HIGH to draw from; none by default, av-digits -15 0."""
+    snr_visual: tuple[float, ...] | None = None
+    """Noise in the images, likewise."""
+    test_snr_audio: tuple[float, ...] | None = None
+    """Noise in the sound of the test split, if it is to differ from --snr-audio; inf: none."""
+    test_snr_visual: tuple[float, ...] | None = None
+    """Noise in the images of the test split, likewise."""
+    image_size: int | None = None
+    """all but av-digits: side of the images in pixels; 224 by default, urbansound8k-av 128."""
+    spectrogram_size: int | None = None
+    """all but av-digits: resize spectrograms to this side; by default as they come, urbansound8k-av 128."""
+    frames: int | None = None
+    """all but av-digits: frames of a clip; 1 by default, kinetics-sounds 3."""
+    seconds: float | None = None
+    """all but av-digits: length of the sound; 3 by default, urbansound8k-av 4."""
+    data_digest: tyro.conf.Suppress[str | None] = None
+    """Filled in: which preparation of --data-root the run was made with; resumed, it must be the same."""
+    workers: int | None = None
+    """all but av-digits: processes that read files; by default one less than there are cores."""
+
+
+@dataclass(frozen=True)
+class RunConfig(TrainingConfig, RunBase):
+    """Train one audio-visual classifier; the best epoch is chosen on validation, test is read once."""
+
+    task: ClassVar[str] = "classification"
+    network: Network = "ann"
+    method: MethodName = "concat"
+    iemf: bool = False
+    """Joint learning (L_av + L_a + L_v) with the fusion layer's update scaled by ξ."""
+    joint: bool = False
+    """The control: joint learning alone, ξ = 1."""
+    seed: int = 0
+    out: Path = Path("runs/classification")
+    """The run's folder."""
+    resume: bool = False
+    """Go on with the run in --out; start it if there is none."""
+    progress: bool = True
+
+    @property
+    def variant(self) -> Variant:
+        """vanilla, joint or iemf."""
+        return "iemf" if self.iemf else "joint" if self.joint else "vanilla"
+
+    @property
+    def cell(self) -> tuple[str, str, str]:
+        """(network, method, variant)."""
+        return self.network, self.method, self.variant
+
+    def paper(self) -> str | None:
+        """What Tables S2 and S3 have for it."""
+        return published.sentence(self.dataset, self.cell)
+
+    @classmethod
+    def from_stored(cls, stored: dict) -> "RunConfig":
+        """What :meth:`stored` gave, as a config again; unknown fields are refused."""
+        stored = {name: value for name, value in stored.items() if name not in ("paper", "task")}
+        known = {field.name for field in fields(cls)}
+        if unknown := sorted(stored.keys() - known):
+            raise UserError(f"the stored config has unknown field(s) {unknown}; it was made by another version")
+        paths = {name: Path(stored[name]) for name in ("out", "data_root") if stored.get(name) is not None}
+        snrs = {name: tuple(map(float, stored[name])) for name in SNRS if stored.get(name) is not None}
+        return cls(**(stored | paths | snrs))
+
+
+RULES = (
+    of_snn("time_steps", "lif_backend"),
+    of_iemf(),
+    ReadBy(("data_root", "image_size", "spectrogram_size", "frames", "seconds"),
+           lambda run: run.dataset != "av-digits", "data sets other than av-digits"),
+    ReadBy(("momentum",), lambda run: run.optimizer in (None, "sgd"), "`optimizer` sgd"),
+)  # fmt: skip
+
+
+def defaults_of(config: RunConfig) -> dict[str, Any]:
+    """What options left open are set to."""
+    defaults = {**RECIPES[config.recipe], **DATASETS[config.dataset]}
+    optimizer = config.optimizer or defaults["optimizer"]
+    if optimizer in ADAPTIVE:
+        defaults |= {"momentum": None, "lr": ADAPTIVE_LR}
+    if config.dataset == "av-digits":
+        defaults["lr_drop"] = round(DIGITS_DROP * (config.epochs or defaults["epochs"]))
+    scale = "step" if optimizer in ADAPTIVE and config.recipe == "paper" else "gradient"
+    window = RELEASED_MODULATE_FROM.get(config.dataset, 0) if config.recipe == "released" else 0
+    defaults |= {"gamma": 1.0, "gate": "tanh", "scale": scale, "modulate_from": window}
+    defaults |= {"time_steps": 4, "lif_backend": "auto"}
+    defaults.setdefault("workers", max(0, (os.cpu_count() or 1) - 1))
+    return defaults
+
+
+def defaults_of_iemf(config: RunConfig) -> dict[str, Any]:
+    """Of the options of IEMF."""
+    return {name: value for name, value in defaults_of(config).items() if name in OF_IEMF}
+
+
+def resolve(config: RunConfig) -> RunConfig:
+    """Fill in the defaults; refuse options that nothing would read, and values out of range.
+
+    Raises:
+        UserError: naming the option, its value and what to do.
+    """
+    refuse(config)
+    missing = {name: value for name, value in defaults_of(config).items() if getattr(config, name) is None}
+    if config.data_root is not None:
+        missing["data_root"] = config.data_root.expanduser().absolute()
+        missing["data_digest"] = config.data_digest or digest_of(missing["data_root"])
+    config = without_unread(replace(config, **missing), RULES)
+    ratios = {name: getattr(config, name) for name in SNRS}
+    config = replace(config, **{name: snr * 2 for name, snr in ratios.items() if snr is not None and len(snr) == 1})
+    check_ranges(config)
+    return config
+
+
+def refuse(config: RunConfig) -> None:
+    """Raise UserError for options that contradict each other, or that nothing would read."""
+    if config.iemf and config.joint:
+        raise UserError("`iemf` and `joint` name two variants, and a run is one; IEMF has the losses of joint learning")
+    refuse_unread(config, RULES)
+    embedded = config.dataset == "av-digits"
+    if embedded and config.workers:
+        raise UserError(f"`workers` {config.workers} is of no use to av-digits, which is in memory; leave it out")
+    if config.dataset == "folder" and config.data_root is None:
+        raise UserError("`dataset` folder needs `data_root`, a folder that holds train/<class>/ and test/<class>/")
+    if not embedded and config.data_root is None:
+        raise UserError(f"`dataset` {config.dataset} needs `data_root`, the folder that "
+                        f"python -m experiments.prepare {config.dataset} made")  # fmt: skip
+    if config.recipe == "released" and (config.gamma not in (None, 1.0) or config.scale == "step"):
+        raise UserError("`recipe` released ignores γ and scales the gradient, as the released code does; "
+                        "leave out `gamma` and `scale` or use `recipe` paper")  # fmt: skip
+
+
+def check_ranges(config: RunConfig) -> None:
+    """Raise UserError for a number that training cannot use."""
+    if config.batch_size == 1:
+        raise UserError("`batch_size` 1: a batch of one has no batch statistics; use 2 or more")
+    check_common(config)
+    check_least(config, {"epochs": 1, "batch_size": 2, "width": 1, "workers": 0, "frames": 1, "image_size": 32,
+                         "spectrogram_size": 32, "weight_decay": 0, "momentum": 0,
+                         "seconds": SHORTEST_SOUND})  # fmt: skip
+    for name in SNRS:
+        if (snr := getattr(config, name)) is not None:
+            check_snr(f"`{name}` {shown(snr)}", snr)
+    if config.momentum is not None and not config.momentum < 1:
+        raise UserError(f"`momentum` {config.momentum} must be below 1")
+    if config.lif_backend is not None:
+        device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+        try:
+            kernels.choose(config.lif_backend, device, torch.float32)
+        except RuntimeError as error:
+            raise UserError(f"`lif_backend` {config.lif_backend}: {error}; `lif_backend` auto takes what can") from None
+
+
+def check_snr(option: str, snr: tuple[float, ...]) -> None:
+    """Raise UserError unless ``snr`` is (low, high), both finite and in this order, or both infinite (no noise)."""
+    clean = all(ratio == math.inf for ratio in snr)
+    if len(snr) != 2 or not (clean or all(abs(ratio) <= LOUDEST for ratio in snr)):
+        raise UserError(f"{option} must be one or two numbers of dB within ± {LOUDEST}, or inf for no noise")
+    if snr[0] > snr[1]:
+        raise UserError(f"{option} must run from low to high")

@@ -1,0 +1,114 @@
+"""From finished classification runs to a table, JSON, CSV and pictures."""
+
+import statistics
+from pathlib import Path
+
+from experiments.classification.options import RunConfig
+from experiments.sweep import published
+from experiments.sweep.report import Cells, Done, cells_of, note, summarise, values, variants_of, write_results
+from experiments.sweep.statistics import difference, plus_minus
+from experiments.sweep.table import csv_text, table_lines
+from iemf.analysis import plots
+from iemf.analysis.style import SHORT_VARIANT_LABELS, VARIANT_LABELS
+from iemf.balance import METHODS
+from iemf.files import write_atomically
+from iemf.training import RunFolder
+
+ACCURACY = "test_accuracy"
+QUANTITIES = (ACCURACY, "test_accuracy_audio", "test_accuracy_visual", "xi", "firing_rate")
+LABELS = {name: method.label for name, method in METHODS.items()}
+
+
+def write(done: Done, out: Path, unfinished: int) -> str:
+    """Write everything into ``out`` and return the table as Markdown."""
+    cells, example = cells_of(done), done[0][0]
+    out.mkdir(parents=True, exist_ok=True)
+    table = markdown(cells, example, unfinished)
+    write_atomically(out / "table.md", table + "\n")
+    write_results(done, summarise(cells, ("network", "method", "variant"), QUANTITIES), out)
+    write_atomically(out / "results.csv", as_csv(done))
+    write_atomically(out / "epochs.csv", epochs_as_csv(done))
+    draw(done, cells, out)
+    return table
+
+
+def markdown(cells: Cells, example: RunConfig, unfinished: int) -> str:
+    """One row a network and method; columns for the variants, what IEMF changes, firing rates, the paper's numbers."""
+    variants, accuracy = variants_of(cells), values(cells, ACCURACY)
+    others = [v for v in variants if v != "iemf"] if "iemf" in variants else []
+    paper = published.accuracies(example.dataset)
+    spiking = any(cell[0] == "snn" for cell in cells)
+    header = ["method", "network", *(VARIANT_LABELS[v] for v in variants)]
+    header += [f"IEMF − {SHORT_VARIANT_LABELS[v]}" for v in others]
+    header += ["mean firing rate"] if spiking else []
+    header += ["paper: vanilla", "paper: IEMF"] if paper else []
+    rows = []
+    for method in dict.fromkeys(cell[1] for cell in cells):
+        for network in dict.fromkeys(cell[0] for cell in cells):
+            of = {v: accuracy.get((network, method, v), {}) for v in variants}
+            row = [LABELS[method], network.upper(), *(plus_minus(list(of[v].values())) for v in variants)]
+            row += [plus_minus(difference(of["iemf"], of[v]), signed=True) for v in others]
+            if spiking:
+                rates = [r["firing_rate"] for v in variants for r in cells.get((network, method, v), {}).values()
+                         if "firing_rate" in r]  # fmt: skip
+                row.append(f"{100 * statistics.fmean(rates):.1f} %" if rates else "–")
+            row += [f"{paper[network, method, v]:.2f}" for v in ("vanilla", "iemf")] if paper else []
+            rows.append(row)
+    what = f"Test accuracy in %, {{seeds}}. {example.dataset}, ResNet-18 of width {example.width}, {example.fusion} "
+    what += (
+        f"fusion, {example.epochs} epochs, {schedule(example)}; the epoch is chosen on validation, test is read once."
+    )
+    if "iemf" in variants and "vanilla" in variants and "joint" not in variants:
+        what += " IEMF − vanilla is what ξ and the heads' losses do together; the variant joint would tell them apart."
+    return "\n".join([table_lines(header, rows), "", note(cells, {ACCURACY: ""}, what, unfinished)])
+
+
+def schedule(config: RunConfig) -> str:
+    """Optimiser and learning rate in words."""
+    momentum = f", momentum {config.momentum:g}" if config.momentum else ""
+    falls = config.lr_drop is not None and 0 <= config.lr_drop < config.epochs
+    drop = f", a tenth of it from epoch {config.lr_drop + 1}" if falls else ""
+    return f"{config.optimizer} with lr {config.lr:g}{drop}{momentum}, recipe {config.recipe}"
+
+
+def as_csv(done: Done) -> str:
+    """One line a run."""
+    columns = [ACCURACY, "test_accuracy_audio", "test_accuracy_visual", "val_accuracy", "best_epoch"]
+    rows = []
+    for run, results in done:
+        numbers = [f"{results[c]:.2f}" if isinstance(results[c], float) else results[c] for c in columns]
+        rate = f"{results['firing_rate']:.4f}" if "firing_rate" in results else ""
+        rows.append([*run.cell, run.seed, *numbers, rate])
+    return csv_text(["network", "method", "variant", "seed", *columns, "firing_rate"], rows)
+
+
+def epochs_as_csv(done: Done) -> str:
+    """One line a run and epoch (from 0): what the curves are drawn from."""
+    columns = ["val_accuracy_audio", "val_accuracy_visual", "val_accuracy_fused", "xi"]
+    rows = [
+        [*run.cell, run.seed, epoch, *("" if record.get(c) is None else f"{record[c]:.4g}" for c in columns)]
+        for run, _ in done
+        for epoch, record in enumerate(RunFolder(run.out).metrics())
+    ]
+    return csv_text(["network", "method", "variant", "seed", "epoch", *columns], rows)
+
+
+def draw(done: Done, cells: Cells, out: Path) -> None:
+    """accuracy.png; xi_over_epochs.png and firing_rates.png where there are IEMF and spiking runs."""
+    example = done[0][0]
+    seeds = max(len(by_seed) for by_seed in cells.values())
+    spread = ", ± 1 deviation" if seeds > 1 else ""
+    title = f"{example.dataset}, {example.epochs} epochs, n = {seeds} seed(s){spread}"
+    plots.accuracies({cell: list(of.values()) for cell, of in values(cells, ACCURACY).items()}, LABELS,
+                     out / "accuracy.png", title)  # fmt: skip
+    histories: dict[tuple[str, str], dict[str, list[list[dict]]]] = {}
+    for run, _ in done:
+        variants = histories.setdefault((run.network, run.method), {})
+        variants.setdefault(run.variant, []).append(RunFolder(run.out).metrics())
+    histories = {key: variants for key, variants in histories.items() if "iemf" in variants}
+    if histories and example.epochs > 1:
+        plots.coefficient_over_epochs(histories, LABELS, out / "xi_over_epochs.png")
+    layers = [layer for _, results in done for layer in results.get("firing_rate_layers", [])]
+    if layers:
+        spiking = sum(run.network == "snn" for run, _ in done)
+        plots.firing_rates(layers, out / "firing_rates.png", f"Firing rates on the test split, mean of {spiking} runs")

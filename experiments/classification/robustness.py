@@ -1,0 +1,231 @@
+"""How finished runs bear noise they were not trained on: test accuracy over the signal-to-noise ratio of a modality.
+
+    python -m experiments.robustness --runs runs/compare --out runs/robustness
+
+Each modality of the test split is put at fixed ratios while the other keeps its noise; nothing is trained.
+OUT/evaluations keeps what is done, a file a run; table.md and robustness.json, .csv and .png are written from it.
+"""
+
+import functools
+import hashlib
+import json
+from collections.abc import Sequence
+from contextlib import closing
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import NamedTuple
+
+from tqdm import tqdm
+
+from experiments.classification import build, robustness_report
+from experiments.classification.options import LOUDEST, RunConfig, resolve
+from experiments.classification.robustness_report import ACCURACIES
+from experiments.sweep.accelerator import accelerated
+from experiments.sweep.allocator import keep_freed_memory
+from experiments.sweep.execution import default_jobs
+from experiments.sweep.options import VARIANTS, check_least
+from iemf.analysis.style import MODALITY_LABELS
+from iemf.balance import METHODS
+from iemf.classification.evaluate import evaluate
+from iemf.data.base import AudioVisualData, evaluation_loader
+from iemf.data.digest import digest_of
+from iemf.errors import UserError
+from iemf.files import read_json, write_json
+from iemf.pool import available_cores, in_processes
+from iemf.training import RunFolder, checkpoint
+from iemf.training.record import FREE_FIELDS
+
+READ_BY_SOME = ("time_steps", "gamma", "gate", "scale", "modulate_from")  # by spiking or by IEMF runs; None in others
+OWN = ("network", "method", "iemf", "joint", "seed", "lif_backend", *FREE_FIELDS)  # may differ in a table
+Condition = tuple[str, float]  # a modality of the test split and its ratio in dB
+
+
+@dataclass(frozen=True)
+class RobustnessConfig:
+    """Test accuracy of the finished runs of a comparison over the signal-to-noise ratio of each modality."""
+
+    runs: Path
+    """The --out of experiments.compare; it is only read."""
+    out: Path = Path("runs/robustness")
+    snr: tuple[float, ...] = (-20.0, -15.0, -10.0, -5.0, 0.0, 5.0, 10.0)
+    """Signal-to-noise ratios of the test split in dB."""
+    batch_size: int = 100
+    jobs: int | None = None
+    """Runs at a time; by default one on a GPU, one a core (four at most) without."""
+    progress: bool = True
+
+
+class Task(NamedTuple):
+    """A run, the file of its evaluations, what they hold for, and the conditions that are missing there."""
+
+    config: RunConfig
+    file: Path
+    identity: str
+    conditions: list[Condition]
+
+    def cost(self) -> int:
+        """Relative length: conditions times time steps."""
+        return len(self.conditions) * (self.config.time_steps or 1)
+
+
+def find_runs(folder: Path) -> tuple[list[RunConfig], int]:
+    """(resolved configs of the finished runs in the order of the table, number of unfinished runs).
+
+    Raises:
+        UserError: no finished run, or runs that one table cannot hold.
+    """
+    found = [RunFolder(file.parent) for file in sorted((folder / "runs").glob("*/config.json"))]
+    if not found:
+        raise UserError(f"{folder / 'runs'} holds no runs; `runs` is the `out` of python -m experiments.compare")
+    finished = [run for run in found if run.results() is not None]
+    if not finished:
+        raise UserError(f"none of the {len(found)} run(s) in {folder / 'runs'} is finished; "
+                        f"the python -m experiments.compare that began them goes on with them")  # fmt: skip
+    stored = {run.path: RunConfig.from_stored(run.read_config()) for run in finished}
+    configs = [resolve(replace(config, out=path, workers=None)) for path, config in stored.items()]
+    refuse_mixed(configs)
+    refuse_other_data(configs)
+    rank = [*METHODS, *VARIANTS].index
+    configs.sort(key=lambda c: (rank(c.method), c.network, rank(c.variant), c.seed))
+    return configs, len(found) - len(finished)
+
+
+def refuse_mixed(configs: Sequence[RunConfig]) -> None:
+    """Raise UserError for runs whose mean would mean nothing: of other data or options, or one run twice."""
+    first: dict[object, tuple[object, Path]] = {}
+    for config in configs:
+        cell = (config.network, config.method, config.variant, config.seed)
+        if (other := first.setdefault(cell, (None, config.out))[1]) != config.out:
+            raise UserError(f"{other} and {config.out} are the same run; remove one")
+        for name, value in vars(config).items():
+            if name in OWN or (value is None and name in READ_BY_SOME):
+                continue
+            expected, other = first.setdefault(name, (value, config.out))
+            if value != expected:
+                raise UserError(f"{other} has {name}={expected!r}, {config.out} {value!r}; one table takes runs that "
+                                f"share it")  # fmt: skip
+
+
+def refuse_other_data(configs: Sequence[RunConfig]) -> None:
+    """Raise UserError if the data were prepared anew since: test clips of now may be training clips of then."""
+    for config in configs:
+        if config.data_root is not None and config.data_digest != (now := digest_of(config.data_root)):
+            raise UserError(f"{config.data_root} has changed since {config.out} ({config.data_digest} then, "
+                            f"{now} now); train the runs again into another `out`")  # fmt: skip
+
+
+def identity(config: RunConfig) -> str:
+    """SHA-256 of a run's weights and options; UserError where the weights are missing."""
+    weights = RunFolder(config.out).best_checkpoint
+    if not weights.is_file():
+        raise UserError(f"{weights} is missing; remove the run's folder and train the run again")
+    options = {name: value for name, value in vars(config).items() if name not in FREE_FIELDS}
+    return hashlib.sha256(weights.read_bytes() + json.dumps(options, default=str).encode()).hexdigest()
+
+
+def evaluations(file: Path, of: str) -> dict[Condition, dict]:
+    """{condition: accuracies in percent} of one run, as far as the file has them and they hold for ``of``."""
+    content = read_json(file) if file.exists() else {}
+    records = content["evaluations"] if content.get("of") == of else []
+    return {(record["modality"], record["snr"]): record for record in records}
+
+
+def plan(config: RunConfig, conditions: Sequence[Condition], out: Path) -> Task:
+    """What is left to do for a run."""
+    file, of = out / "evaluations" / f"{config.out.name}.json", identity(config)
+    known = evaluations(file, of)
+    return Task(config, file, of, [condition for condition in conditions if condition not in known])
+
+
+def data_options(config: RunConfig, modality: str, snr: float) -> RunConfig:
+    """The options of a condition's test data, all others at their default, so that runs share what is loaded.
+
+    The seed is not among them: no data set's test split or test noise depends on it.
+    """
+    own = {name: getattr(RunConfig(), name) for name in (*OWN, *READ_BY_SOME)}
+    return replace(config, **own, **{f"test_snr_{modality}": (snr, snr)})
+
+
+@functools.cache  # of AV-Digits 16 MB a condition; loading one takes as long as several evaluations
+def test_data(options: RunConfig) -> AudioVisualData:
+    """The data set without the splits that are of no use here."""
+    return replace(build.build_data(options), train=None, val=None, set_epoch=None)
+
+
+def evaluate_run(config: RunConfig, conditions: Sequence[Condition], batch_size: int) -> list[dict]:
+    """Accuracies in percent of a run's best weights, one record a condition, in the run's own precision."""
+    keep_freed_memory()
+    with accelerated(config.precision) as accelerator:
+        network = build.build_network(config, test_data(data_options(config, *conditions[0])))
+        network.load_state_dict(checkpoint.load(RunFolder(config.out).best_checkpoint)["network"])
+        prepared, records = accelerator.prepare(network), []
+        for modality, snr in conditions:
+            data = test_data(data_options(config, modality, snr))
+            loader = accelerator.prepare(evaluation_loader(data.test, batch_size, config.workers))
+            accuracies, _ = evaluate(prepared, data.front_end.to(accelerator.device), loader, accelerator)
+            numbers = {name: accuracies[of] for name, of in ACCURACIES.items()}
+            records.append({"modality": modality, "snr": snr} | numbers)
+        return records
+
+
+def complete(batch_size: int, task: Task) -> None:
+    """Evaluate a run where it has not been, and write its file."""
+    known = evaluations(task.file, task.identity).values()
+    records = [*known, *evaluate_run(task.config, task.conditions, batch_size)]
+    write_json(task.file, {"run": task.config.out.name, "of": task.identity, "evaluations": records})
+
+
+def complete_all(tasks: Sequence[Task], batch_size: int, jobs: int, progress: bool) -> None:
+    """:func:`complete` every task, ``jobs`` at a time; the cores are shared out among their threads.
+
+    Raises:
+        UserError: a run cannot be evaluated, or a process was killed; what was finished is kept.
+    """
+    work = functools.partial(complete, batch_size)
+    # The longest first, so that no core waits for a late one at the end.
+    tasks = sorted(tasks, key=Task.cost, reverse=True)
+    with (
+        tqdm(total=sum(map(Task.cost, tasks)), desc="robustness", disable=not progress, dynamic_ncols=True,
+             bar_format="{desc}: {percentage:3.0f}%|{bar}| {elapsed}<{remaining}{postfix}") as bar,
+        closing(in_processes(work, tasks, jobs)) as results,
+    ):  # fmt: skip
+        for number, done in enumerate(results, start=1):
+            if done.error is not None:
+                raise done.error
+            bar.update(done.job.cost())
+            bar.set_postfix_str(f"{number}/{len(tasks)} runs")
+
+
+def check(config: RobustnessConfig) -> None:
+    """Raise UserError for an option out of range."""
+    snr = config.snr
+    if not snr or len(set(snr)) < len(snr) or not all(abs(ratio) <= LOUDEST for ratio in snr):
+        listed = " ".join(f"{ratio:g}" for ratio in snr)
+        raise UserError(f"`snr` {listed}: name finite numbers of dB within ± {LOUDEST}, each once")
+    check_least(config, {"batch_size": 1, "jobs": 1})
+    if config.out.expanduser().resolve() == config.runs.expanduser().resolve():
+        raise UserError(f"`out` {config.out} is `runs`, and its table.md would be lost; name another folder")
+
+
+def main(config: RobustnessConfig) -> None:
+    """Evaluate what has not been, write, and print the table."""
+    check(config)
+    configs, unfinished = find_runs(config.runs.expanduser())
+    out, jobs = config.out.expanduser(), config.jobs or default_jobs()
+    conditions = [(modality, ratio) for modality in MODALITY_LABELS for ratio in sorted(config.snr)]
+    readers = 0 if configs[0].dataset == "av-digits" else max(0, available_cores() // jobs - 1)
+    tasks = [plan(replace(c, workers=readers), conditions, out) for c in configs]
+    try:
+        (out / "evaluations").mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise UserError(f"`out` {out} cannot be written ({error.strerror}); name another folder") from None
+    missing = [task for task in tasks if task.conditions]
+    print(f"{len(tasks)} runs: {len(tasks) - len(missing)} evaluated, {len(missing)} to go, {jobs} at a time")
+    complete_all(missing, config.batch_size, jobs, config.progress)
+    rows = []
+    for task in tasks:
+        cell = {name: getattr(task.config, name) for name in ("network", "method", "variant", "seed")}
+        known = evaluations(task.file, task.identity)
+        rows += [cell | known[condition] for condition in conditions]
+    print(robustness_report.write(rows, configs, unfinished, out))
+    print(f"\nWritten to {config.out}: table.md, robustness.json, robustness.csv, robustness.png")

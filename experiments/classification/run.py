@@ -1,0 +1,70 @@
+"""A classification run, from its config to its results."""
+
+import contextlib
+from dataclasses import replace
+
+from accelerate import Accelerator
+from accelerate.utils import set_seed
+
+from experiments.classification import build
+from experiments.classification.options import RunConfig, resolve
+from experiments.sweep.runs import best_of, carry_out, mean_xi, rates_of
+from iemf.classification.stage import ClassificationStage
+from iemf.training import RunFolder, Trainer, TrainingOptions, Window
+from iemf_snn.firing_rate import FiringRates
+
+
+def train(config: RunConfig) -> dict:
+    """Run a config to its end and return its results; those of a run that had finished are read, not made again.
+
+    Raises:
+        UserError: see :func:`experiments.classification.options.resolve`, the data sets and the loop.
+    """
+    return carry_out(resolve(config), _train)
+
+
+def trainer_of(config: RunConfig, folder: RunFolder, accelerator: Accelerator) -> Trainer:
+    """Everything a resolved run trains with."""
+    data = build.build_data(config)
+    set_seed(config.seed)
+    network = build.build_network(config, data).to(accelerator.device)
+    optimizer = build.build_optimizer(config, network)
+    method = build.build_method(config, network)
+    stage = ClassificationStage(network, method, data, config.batch_size, config.seed, accelerator, config.workers)
+    options = TrainingOptions(
+        config.epochs, config.seed, config.clip_norm, Window(config.modulate_from or 0), config.progress
+    )
+    scheduler, modulation = build.build_scheduler(config, optimizer), build.build_modulation(config, network, optimizer)
+    return Trainer(stage, optimizer, options, folder, accelerator, scheduler, modulation)
+
+
+def _train(config: RunConfig, folder: RunFolder, accelerator: Accelerator) -> dict:
+    trainer = trainer_of(config, folder, accelerator)
+    trainer.fit(resume=config.resume)
+    network, data = trainer.stage.module, trainer.stage.data
+    with FiringRates(network.encoders) if config.network == "snn" else contextlib.nullcontext() as rates:
+        test = trainer.stage.test()
+    best = best_of(trainer)
+    return {
+        "test_accuracy": test["fused"],
+        "test_accuracy_audio": test["audio"],
+        "test_accuracy_visual": test["visual"],
+        "val_accuracy": trainer.history[best["best_epoch"]]["val_accuracy_fused"],
+        **best,
+        "xi": mean_xi(trainer.history),
+        "classes": list(data.classes),
+        "dataset": data.name,
+        "data": data.about,
+        "parameters": sum(p.numel() for p in network.parameters()),
+        **rates_of(rates),
+    }
+
+
+def main(config: RunConfig) -> None:
+    """Train and say how it went."""
+    results = train(replace(config, out=config.out.expanduser()))
+    print(
+        f"test accuracy {results['test_accuracy']:.2f} % (audio {results['test_accuracy_audio']:.2f}, "
+        f"visual {results['test_accuracy_visual']:.2f}) at epoch {results['best_epoch']}, chosen on validation "
+        f"({results['val_accuracy']:.2f} %); {config.out}"
+    )

@@ -1,0 +1,88 @@
+"""How much a classification run trains, and a step of it on random input, for a plan's estimate."""
+
+import torch
+from accelerate import Accelerator
+from accelerate.utils import set_seed
+from torch import Tensor
+
+from experiments.classification import build
+from experiments.classification.options import RunConfig
+from experiments.sweep import published
+from experiments.sweep.plan import FORWARD, Size, Trial
+from iemf.balance import METHODS
+from iemf.classification.stage import ClassificationStage
+from iemf.data import av_digits, crema_d, kinetics_sounds, prepared, urbansound8k_av
+from iemf.data.audio import HOP, N_FFT, SAMPLE_RATE
+from iemf.data.base import AudioVisualData, Batch, KeepInputs
+from iemf.data.preparation import manifest
+from iemf.errors import UserError
+
+CLASSES = {"av-digits": 10, "crema-d": len(crema_d.CLASSES), "kinetics-sounds": kinetics_sounds.LABELS,
+           "urbansound8k-av": len(urbansound8k_av.CLASSES)}  # fmt: skip
+URBAN_TEST = round(urbansound8k_av.TEST_SHARE * urbansound8k_av.PUBLISHED["total"])
+PUBLISHED = {
+    "crema-d": crema_d.PUBLISHED,
+    "kinetics-sounds": kinetics_sounds.PUBLISHED,
+    "urbansound8k-av": {"train": urbansound8k_av.PUBLISHED["total"] - URBAN_TEST, "test": URBAN_TEST},
+}
+CPU_BATCH = 4  # enough to time a step on: there, time grows with the batch
+
+
+def size_of(config: RunConfig) -> Size:
+    """Of a resolved run.
+
+    Raises:
+        UserError: a folder of one's own that is not prepared.
+    """
+    sizes = split_sizes(config)
+    samples = config.epochs * (sizes["train"] + FORWARD * sizes["val"]) + FORWARD * sizes["test"]
+    paper = published.accuracies(config.dataset).get(config.cell)
+    labels = METHODS[config.method].label, config.variant
+    return Size(samples, lambda accelerator: trial(config, accelerator), (config.network.upper(),), labels,
+                "–" if paper is None else f"{paper:.2f}")  # fmt: skip
+
+
+def split_sizes(config: RunConfig) -> dict[str, float]:
+    """Clips of each split: of the prepared folder if it is there, as published otherwise.
+
+    Raises:
+        UserError: a folder of one's own that is not prepared.
+    """
+    if config.dataset == "av-digits":
+        return {split: 10 * count for split, count in av_digits.SPLIT_PER_DIGIT.items()}
+    if prepared.is_prepared(config.data_root):
+        content = manifest.read(config.data_root, config.dataset)
+        sizes = {split: about["total"] for split, about in content["clips"].items()}
+    elif config.dataset in PUBLISHED:
+        sizes = dict(PUBLISHED[config.dataset])
+    else:
+        raise UserError(f"`dry_run` counts clips in prepared folders only; prepare {config.data_root} first")
+    return sizes if "val" in sizes else sizes | {"train": 0.9 * sizes["train"], "val": 0.1 * sizes["train"]}
+
+
+def trial(config: RunConfig, accelerator: Accelerator) -> Trial:
+    """A step on random input of the run's shapes."""
+    set_seed(0)
+    device = accelerator.device
+    count = config.batch_size if device.type == "cuda" else min(config.batch_size, CPU_BATCH)
+    audio, visual = random_input(config, count, device)
+    classes = CLASSES.get(config.dataset, 10)
+    network = build.network_of(config, audio.shape[1], visual.shape[-3], classes).to(device)
+    optimizer = build.build_optimizer(config, network)
+    batch = Batch(audio, visual, torch.zeros(count, dtype=torch.long, device=device))
+    splits = dict.fromkeys(("train", "val", "test"), range(count))  # nothing is read
+    data = AudioVisualData("random", tuple(map(str, range(classes))), audio_channels=audio.shape[1],
+                           visual_channels=visual.shape[-3], front_end=KeepInputs(), **splits)  # fmt: skip
+    stage = ClassificationStage(network, build.build_method(config, network), data, count, 0, accelerator)
+    return Trial(stage, optimizer, build.build_modulation(config, network, optimizer), batch, count)
+
+
+def random_input(config: RunConfig, batch: int, device: torch.device) -> tuple[Tensor, Tensor]:
+    """(spectrograms, images) as the front end hands them to the network."""
+    if config.dataset == "av-digits":
+        return tuple(torch.randn(batch, 1, av_digits.SIZE, av_digits.SIZE, device=device) for _ in range(2))
+    size = config.spectrogram_size
+    shape = (size, size) if size else (N_FFT // 2 + 1, round(config.seconds * SAMPLE_RATE) // HOP + 1)
+    frames = (config.frames,) if config.frames > 1 else ()
+    side = config.image_size
+    return torch.randn(batch, 1, *shape, device=device), torch.randn(batch, *frames, 3, side, side, device=device)

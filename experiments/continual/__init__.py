@@ -1,0 +1,1 @@
+"""Class-incremental learning: options, runs, the sweep and its report."""

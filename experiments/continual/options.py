@@ -1,0 +1,175 @@
+"""The options of a class-incremental run, and what they default to for each benchmark and recipe."""
+
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, ClassVar, Literal
+
+import tyro
+
+from experiments.sweep import published
+from experiments.sweep.options import (
+    OF_IEMF,
+    CommonOptions,
+    Network,
+    ReadBy,
+    RunBase,
+    Variant,
+    check_common,
+    check_least,
+    of_iemf,
+    of_snn,
+    shown,
+    without_unread,
+)
+from iemf.continual.methods import METHODS
+from iemf.errors import UserError
+from iemf.training import Window
+
+MethodName = Literal[tuple(METHODS)]
+DatasetName = Literal["av-digits-ci", "ave-ci", "k-s-ci", "vs100-ci"]
+
+# Ours and small: fewer and smaller steps than the published 100 to 200 epochs, so that a grid takes minutes.
+EMBEDDED = {"optimizer": "adam", "lr": 1e-3, "weight_decay": 1e-4, "epochs": 20, "batch_size": 32,
+            "exemplar_batch_size": 32, "features": 128, "memory": 50, "instance": 0.5, "category": 1.0}  # fmt: skip
+# Pian et al. 2023, whose code He et al. 2025 build on: what the latter do not state is theirs.
+PUBLISHED = {"weight_decay": 1e-4, "batch_size": 256, "exemplar_batch_size": 128, "features": 768, "category": 1.0}
+PAPER = {"optimizer": "sgd", "lr": 1e-2, "epochs": 100}
+ADAM = {"optimizer": "adam", "lr": 1e-3}
+RECIPES = {"paper": PAPER, "original": ADAM | {"epochs": 200}, "released": PAPER}
+BENCHMARKS = {
+    "ave-ci": {"memory": 340, "instance": 0.5},
+    "k-s-ci": {"memory": 500, "instance": 0.1},
+    "vs100-ci": {"memory": 1500, "instance": 0.1},
+}
+RELEASED_WINDOW = Window(20, 69)  # epochs of a task in which the released AV-CIL has ξ
+RATES = {"sgd": 1e-2, "adam": 1e-3}
+
+
+@dataclass(frozen=True)
+class TrainingConfig(CommonOptions):
+    """What every run of a comparison shares. None stands for the default of the benchmark and the recipe."""
+
+    dataset: DatasetName = "av-digits-ci"
+    """av-digits-ci is embedded (extra "digits"): five tasks of two digits. The others need --data-root."""
+    data_root: Path | None = None
+    """Features: of experiments.extract, or the public AV-CIL release (docs/features.md)."""
+    recipe: Literal["paper", "original", "released"] = "paper"
+    """paper: He et al. 2025. original: the optimiser and epochs of Pian et al. 2023. released: as the code released
+    with He et al. 2025, without attention distillation and activations, ξ of av-cil in epochs 20 to 69 alone.
+    av-digits-ci has an optimiser and epochs of its own, so original is nothing to it."""
+    tasks: int | None = None
+    """How many tasks of equal size."""
+    epochs: int | None = None
+    """Of each task."""
+    batch_size: int | None = None
+    """Samples of the task in a step; exemplars come on top."""
+    exemplar_batch_size: int | None = None
+    """ssil, av-cil: exemplars in a step."""
+    optimizer: Literal["sgd", "adam"] | None = None
+    lr: float | None = None
+    weight_decay: float | None = None
+    features: int | None = None
+    """F, what the classifier sees."""
+    memory: int | None = None
+    """ssil, av-cil: exemplars in all."""
+    instance: float | None = None
+    """av-cil: λ_I."""
+    category: float | None = None
+    """av-cil: λ_C."""
+
+
+@dataclass(frozen=True)
+class RunConfig(TrainingConfig, RunBase):
+    """One method on one benchmark with one seed."""
+
+    task: ClassVar[str] = "continual"
+    network: Network = "ann"
+    method: MethodName = "av-cil"
+    variant: Variant = "vanilla"
+    seed: int = 0
+    out: Path = Path("runs/continual/run")
+    resume: bool = True
+    progress: bool = True
+    data_digest: tyro.conf.Suppress[str | None] = None
+
+    @property
+    def cell(self) -> tuple[str, str, str]:
+        """(network, method, variant)."""
+        return self.network, self.method, self.variant
+
+    def paper(self) -> str | None:
+        """What Table S4 has for it; it has ANNs alone."""
+        return published.continual_sentence(self.dataset, self.method, self.variant) if self.network == "ann" else None
+
+    @property
+    def window(self) -> Window:
+        """Epochs of a task in which ξ is applied."""
+        if self.recipe == "released" and self.method == "av-cil":
+            return RELEASED_WINDOW
+        return Window(self.modulate_from or 0)
+
+
+RULES = (
+    of_iemf(),
+    of_snn("time_steps"),
+    ReadBy(("memory", "exemplar_batch_size"), lambda run: METHODS[run.method].uses_memory, "`method` ssil and av-cil"),
+    ReadBy(("instance", "category"), lambda run: run.method == "av-cil", "`method` av-cil"),
+)
+
+
+def defaults_of(run: RunConfig) -> dict[str, Any]:
+    """What options left open are set to."""
+    if run.dataset == "av-digits-ci":
+        chosen = dict(EMBEDDED)
+    else:
+        chosen = PUBLISHED | RECIPES[run.recipe] | BENCHMARKS[run.dataset]
+        if run.dataset == "vs100-ci" and run.recipe != "original":
+            chosen |= ADAM  # the paper names Adam and no rate for it; 1e-3 is that of Pian et al.
+        if run.dataset == "k-s-ci" and run.recipe == "original" and run.method == "lwf":
+            chosen["epochs"] = 100
+    if run.optimizer not in (None, chosen["optimizer"]):
+        chosen |= {"optimizer": run.optimizer, "lr": RATES[run.optimizer]}
+    released_step = run.recipe == "released" and run.method == "av-cil"
+    scale = "step" if chosen["optimizer"] == "adam" and run.recipe != "released" or released_step else "gradient"
+    return chosen | {"gamma": 1.0, "gate": "tanh", "scale": scale, "modulate_from": 0, "time_steps": 4}
+
+
+def defaults_of_iemf(run: RunConfig) -> dict[str, Any]:
+    """Of the options of IEMF."""
+    return {name: value for name, value in defaults_of(run).items() if name in OF_IEMF}
+
+
+def resolve(run: RunConfig) -> RunConfig:
+    """Fill in the defaults, leave out what is not read; refuse values out of range.
+
+    Raises:
+        UserError: naming the option and its value.
+    """
+    missing = {name: value for name, value in defaults_of(run).items() if getattr(run, name) is None}
+    run = without_unread(replace(run, **missing), RULES)
+    check_common(run)
+    check_least(run, {"epochs": 1, "batch_size": 1, "exemplar_batch_size": 1, "features": 1, "memory": 1,
+                      "weight_decay": 0, "instance": 0, "category": 0})  # fmt: skip
+    if run.tasks is not None and run.tasks < 2:
+        raise UserError(f"`tasks` {run.tasks} must be 2 or more: one task leaves nothing to forget")
+    if (run.data_root is None) != (run.dataset == "av-digits-ci"):
+        remedy = "is embedded; leave it out" if run.data_root else "needs it: the folder with its features"
+        raise UserError(f"`data_root` {run.data_root}: `dataset` {run.dataset} {remedy}")
+    if run.dataset == "av-digits-ci" and run.recipe == "original":
+        raise UserError("`recipe` original is an optimiser and epochs, and av-digits-ci has its own; leave it out")
+    if run.recipe == "released":
+        check_released(run)
+    return run
+
+
+def check_released(run: RunConfig) -> None:
+    """Raise UserError for what the released code cannot do."""
+    if run.network == "snn":
+        raise UserError("`recipe` released has no activations that could spike; leave out `networks` snn or `recipe`")
+    scale = defaults_of_iemf(run)["scale"]
+    if run.variant == "iemf" and (run.scale != scale or run.modulate_from):
+        raise UserError(f"`recipe` released has ξ on the {scale} of {run.method}, in epochs of its own; leave out `scale` "
+                        f"and `modulate_from`")  # fmt: skip
+    if run.variant == "iemf" and run.epochs <= run.window.first:
+        raise UserError(f"`epochs` {shown(run.epochs)}: the released av-cil applies ξ from epoch {run.window.first} on and "
+                        f"would never; `epochs` 100 as published, or another `recipe`")  # fmt: skip

@@ -1,0 +1,208 @@
+"""The options that every task's runs and sweeps have, and the one way to say who reads which."""
+
+import math
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any, ClassVar, Literal, NamedTuple, TypeVar
+
+import torch
+
+from iemf.errors import UserError
+
+Network = Literal["ann", "snn"]
+Variant = Literal["vanilla", "joint", "iemf"]
+VARIANTS: tuple[Variant, ...] = ("vanilla", "joint", "iemf")
+OF_IEMF = ("gamma", "gate", "scale", "modulate_from")
+
+
+@dataclass(frozen=True)
+class CommonOptions:
+    """What every run of every task can be told. None stands for the default."""
+
+    gamma: float | None = None
+    """IEMF: γ of Eq. 10; 1 by default."""
+    gate: Literal["tanh", "softsign", "erf", "arctan"] | None = None
+    """IEMF: κ of Eq. 10; tanh by default."""
+    scale: Literal["gradient", "step"] | None = None
+    """IEMF: what ξ multiplies; by default the gradient for sgd, the step for adam and adamw."""
+    modulate_from: int | None = None
+    """IEMF: the first epoch with ξ; 0 by default."""
+    time_steps: int | None = None
+    """snn: T; 4 by default."""
+    clip_norm: float | None = None
+    """Clip the gradient to this norm, after ξ; none by default."""
+    precision: Literal["fp32", "bf16", "fp16"] = "fp32"
+
+
+@dataclass(frozen=True)
+class SweepOptions:
+    """Which variants and seeds, how many at a time, and what to do with them."""
+
+    variants: tuple[Variant, ...] = VARIANTS
+    """vanilla: the task's own loss; joint: the heads' losses too, ξ = 1; iemf: these, and ξ on the fusion layer."""
+    iemf: bool | None = None
+    """--iemf: that variant alone (with --joint: both); --no-iemf: leave it out."""
+    joint: bool | None = None
+    """Likewise."""
+    seeds: tuple[int, ...] = (0, 1, 2)
+    jobs: int | None = None
+    """Runs at a time; by default one on a GPU, one a core (four at most) without."""
+    collect: bool = False
+    """Only tabulate the runs that are finished; train nothing."""
+    dry_run: bool = False
+    """Only print what would be trained, and how long it would take on this machine."""
+    progress: bool = True
+
+
+class RunBase:
+    """What a sweep asks of a run's config; a dataclass that derives from it has these fields, and a ``variant``."""
+
+    task: ClassVar[str]
+    network: Network
+    seed: int
+    out: Path
+    resume: bool
+    progress: bool
+
+    @property
+    def cell(self) -> tuple:
+        """(network, method, variant, ...): runs of one cell differ in their seed alone."""
+        raise TypeError(f"{type(self).__name__} does not say which cell it belongs to")
+
+    def paper(self) -> str | None:
+        """What the paper has for this run, in words."""
+        return None
+
+    def stored(self) -> dict:
+        """As plain JSON values, for config.json: the options that are set; what the paper has comes first."""
+        content = {name: plain(value) for name, value in asdict(self).items() if value is not None}
+        said = self.paper()
+        return ({"paper": said} if said else {}) | {"task": self.task} | content
+
+
+Run = TypeVar("Run", bound=RunBase)
+
+
+class ReadBy(NamedTuple):
+    """Options, what a run must be to read them, and that in words."""
+
+    names: tuple[str, ...]
+    reads: Callable[[Any], bool]
+    who: str
+
+
+def of_iemf(reads: Callable[[Any], bool] = lambda run: run.variant == "iemf") -> ReadBy:
+    """The options of IEMF."""
+    return ReadBy(OF_IEMF, reads, "`iemf`")
+
+
+def of_snn(*names: str) -> ReadBy:
+    """Options of spiking networks."""
+    return ReadBy(names, lambda run: run.network == "snn", "`network` snn")
+
+
+def refuse_unread(run: RunBase, rules: Iterable[ReadBy]) -> None:
+    """Raise UserError for an option that is set and that the run does not read."""
+    for rule in rules:
+        for name in rule.names:
+            if (value := getattr(run, name)) is not None and not rule.reads(run):
+                raise UserError(f"`{name}` {shown(value)} is read with {rule.who} only; leave it out")
+
+
+def without_unread(run: Run, rules: Iterable[ReadBy]) -> Run:
+    """The run without the options that it does not read."""
+    return replace(run, **{name: None for rule in rules if not rule.reads(run) for name in rule.names})
+
+
+def cells_of_sweep(runs: Sequence[Run], rules: Sequence[ReadBy]) -> list[Run]:
+    """The runs of a sweep, each without what it does not read.
+
+    Raises:
+        UserError: an option is read by none of them.
+    """
+    for rule in rules:
+        if not any(rule.reads(run) for run in runs):
+            for name in rule.names:
+                if (value := getattr(runs[0], name)) is not None:
+                    raise UserError(f"`{name}` {shown(value)} is read with {rule.who} only, by none of the runs; leave "
+                                    f"it out")  # fmt: skip
+    return [without_unread(run, rules) for run in runs]
+
+
+def chosen_variants(config: SweepOptions) -> tuple[Variant, ...]:
+    """Those of ``variants`` that ``iemf`` and ``joint`` leave: the ones that are asked for, or all but those refused."""
+    asked = {"iemf": config.iemf, "joint": config.joint}
+    wanted = {name for name, value in asked.items() if value}
+    left_out = {name for name, value in asked.items() if value is False}
+    return tuple(v for v in config.variants if (v in wanted if wanted else v not in left_out))
+
+
+def checked(config: SweepOptions, *names: str) -> SweepOptions:
+    """The sweep with the variants that are left.
+
+    Raises:
+        UserError: one of ``names``, the variants or the seeds is empty or holds something twice, or jobs is below 1.
+    """
+    config = replace(config, variants=chosen_variants(config))
+    for name in (*names, "variants", "seeds"):
+        chosen = getattr(config, name)
+        if not chosen or len(set(chosen)) < len(chosen):
+            raise UserError(f"`{name}` {' '.join(map(str, chosen))}: name at least one, each once")
+    if config.jobs is not None and config.jobs < 1:
+        raise UserError(f"`jobs` {config.jobs} must be 1 or more")
+    if config.collect and config.dry_run:
+        raise UserError("`collect` tabulates what is finished and `dry_run` says what would be trained; name one")
+    return config
+
+
+def run_name(*parts: str, run: Any, defaults: Mapping[str, Any]) -> str:
+    """Of a run's folder: its cell, the options of IEMF that are not the default, and its seed.
+
+    Another γ is so another cell, beside the first.
+    """
+    own = [f"{name.replace('_', '-')}{getattr(run, name):g}" if isinstance(getattr(run, name), int | float) else
+           f"{name}-{getattr(run, name)}"
+           for name in OF_IEMF if getattr(run, name) not in (None, defaults.get(name))]  # fmt: skip
+    return "-".join([*parts, *own, f"seed{run.seed}"])
+
+
+def plain(value: object) -> object:
+    """A config value as JSON holds it; an infinite number becomes the text "inf"."""
+    if isinstance(value, tuple):
+        return [plain(item) for item in value]
+    return str(value) if isinstance(value, Path) or value == math.inf else value
+
+
+def shown(value: object) -> str:
+    """A value as it would be typed."""
+    if isinstance(value, tuple):
+        return " ".join(shown(item) for item in value)
+    return f"{value:g}" if isinstance(value, float) else str(value)
+
+
+def check_least(run: object, least: Mapping[str, float]) -> None:
+    """Raise UserError for a number that is set and below its least value, or not finite."""
+    for name, bound in least.items():
+        value = getattr(run, name)
+        if value is not None and not bound <= value < math.inf:
+            raise UserError(f"`{name}` {shown(value)} must be {bound} or more")
+
+
+def check_common(run: Any) -> None:
+    """Raise UserError for an option of every run that is out of range."""
+    check_least(run, {"time_steps": 1, "modulate_from": 0, "seed": 0})
+    for name in ("lr", "gamma", "clip_norm"):
+        value = getattr(run, name)
+        if value is not None and not 0 < value < math.inf:
+            raise UserError(f"`{name}` {shown(value)} must be a positive finite number")
+    if run.seed >= 2**32:
+        raise UserError(f"`seed` {run.seed} must be below 2^32")
+    if run.precision == "fp16" and not torch.cuda.is_available():
+        raise UserError("`precision` fp16 needs a CUDA device; use bf16 or fp32 on the CPU")
+    if run.modulate_from is not None and run.modulate_from >= run.epochs:
+        raise UserError(f"`modulate_from` {run.modulate_from} leaves ξ without an epoch: there are {run.epochs}; raise "
+                        f"`epochs` or lower `modulate_from`")  # fmt: skip
+    if run.recipe == "released" and (run.gamma not in (None, 1.0)):
+        raise UserError(f"`gamma` {shown(run.gamma)}: `recipe` released ignores γ, as the released code does; leave it "
+                        f"out")  # fmt: skip

@@ -1,0 +1,95 @@
+"""One run, from its config to its results, whatever the task."""
+
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import asdict
+from pathlib import Path
+
+import torch
+from accelerate import Accelerator
+
+from experiments.sweep.accelerator import accelerated
+from experiments.sweep.allocator import keep_freed_memory
+from experiments.sweep.options import Run, RunBase
+from iemf.files import write_json
+from iemf.training import RunFolder
+from iemf.training.loop import Trainer
+from iemf_snn.firing_rate import FiringRates
+
+Work = Callable[[Run, RunFolder, Accelerator], dict]
+
+
+def carry_out(run: Run, work: Work) -> dict:
+    """Run to the end and return the results; those of a run that had finished are read, not made again.
+
+    Args:
+        run: resolved.
+        work: trains and tests; what it returns opens the results.
+
+    Raises:
+        UserError: the folder holds something else, or ``work`` says why it cannot go on.
+    """
+    keep_freed_memory()
+    folder = RunFolder(run.out)
+    folder.check(run.stored(), run.resume)
+    if (results := folder.results()) is not None:
+        return results
+    began = time.perf_counter()
+    with accelerated(run.precision) as accelerator:
+        accelerator.wait_for_everyone()  # every process has looked at the folder before one of them writes to it
+        if accelerator.is_main_process:
+            folder.start(run.stored())
+        folder.identify(run.stored())
+        accelerator.wait_for_everyone()
+        results = work(run, folder, accelerator) | {
+            "seed": run.seed,
+            "seconds_this_session": time.perf_counter() - began,
+            "device": str(accelerator.device),
+            "torch": torch.__version__,
+        }
+        if accelerator.is_main_process:
+            write_json(folder.results_file, results)
+        accelerator.wait_for_everyone()
+    return results
+
+
+def best_of(trainer: Trainer) -> dict:
+    """Which epoch validation chose."""
+    return {"best_epoch": trainer.best["epoch"]}
+
+
+def mean_xi(history: list[dict]) -> float | None:
+    """Over the epochs of a run that had it."""
+    values = [record["xi"] for record in history if record.get("xi") is not None]
+    return sum(values) / len(values) if values else None
+
+
+def rates_of(rates: FiringRates | None) -> dict:
+    """What goes into the results of a spiking run."""
+    if rates is None:
+        return {}
+    return {"firing_rate": rates.overall(), "firing_rate_layers": [asdict(layer) for layer in rates.layers()]}
+
+
+def results_of(run: RunBase) -> dict | None:
+    """Of a finished run, None of an unfinished one."""
+    return RunFolder(run.out).results()
+
+
+def shared_digest(runs: list[Run], digest: Callable[[Run], str | None]) -> list[str | None]:
+    """The mark of each run's data: what ``digest`` gives if a run is still to be made, else what is stored, as the data
+    may be gone by now."""
+    if any(results_of(run) is None for run in runs):
+        return [digest(runs[0])] * len(runs)
+    return [RunFolder(run.out).read_config().get("data_digest") for run in runs]
+
+
+def say(program: str, text: str) -> None:
+    """A line beside the results."""
+    print(f"{program}: {text}", file=sys.stderr, flush=True)
+
+
+def written(out: Path, names: list[str]) -> str:
+    """The last line of a sweep."""
+    return f"\nWritten to {out}: {', '.join(names)}"

@@ -1,0 +1,85 @@
+"""Classification as the loop sees it: a network with a head for each modality, and a balancing method."""
+
+from collections.abc import Iterator
+
+import torch.nn.functional as F
+from accelerate import Accelerator
+from torch import nn
+
+from iemf.balance import Method
+from iemf.classification.evaluate import evaluate
+from iemf.data.base import AudioVisualData, Batch, evaluation_loader, training_loader
+from iemf.network import AudioVisualNetwork
+from iemf.training.stage import Evidence, Outcome, Rank, StageDefaults
+from iemf.training.step import named_totals
+
+
+class ClassificationStage(StageDefaults):
+    """The method's loss of the fusion, and the cross-entropy of every head.
+
+    Args:
+        module: the network, on the accelerator's device.
+        method: the balancing method, made for it; its hooks see unscaled gradients.
+        data: three splits.
+        batch_size: of each process.
+        seed: of the order of the training samples.
+        accelerator: of the run.
+        workers: processes that read files.
+    """
+
+    name = "classification"
+
+    def __init__(
+        self,
+        module: AudioVisualNetwork,
+        method: Method,
+        data: AudioVisualData,
+        batch_size: int,
+        seed: int,
+        accelerator: Accelerator,
+        workers: int = 0,
+    ) -> None:
+        super().__init__()
+        self.module, self.method, self.data, self.accelerator = module, method, data, accelerator
+        train, self.sampler = training_loader(data.train, batch_size, seed, workers)
+        self.steps = len(train)
+        evaluations = [evaluation_loader(split, batch_size, workers) for split in (data.val, data.test)]
+        self.train_loader, self.val_loader, self.test_loader = accelerator.prepare(train, *evaluations)
+        self.front_end = data.front_end.to(accelerator.device)
+
+    def batches(self, epoch: int) -> Iterator[Batch]:
+        self.data.set_epoch(epoch)
+        self.sampler.epoch = epoch
+        self.front_end.train()
+        return iter(self.train_loader)
+
+    def loss(self, network: nn.Module, batch: Batch, epoch: int) -> Outcome:
+        output = network(*self.front_end(batch.audio, batch.visual))
+        losses = {"fused": self.method.loss(output, batch.label, epoch)}
+        losses |= {name: F.cross_entropy(logits, batch.label) for name, logits in output.logits.unimodal.items()}
+        loss = sum(losses.values())
+        named = {"loss": loss} | {f"loss_{name}": value for name, value in losses.items()}
+        totals = named_totals(named, output.logits, batch.label)
+        return Outcome(loss, len(batch.label), totals, Evidence(output.logits, batch.label), output)
+
+    def on_gradients(self, outcome: Outcome, epoch: int) -> None:
+        self.method.on_gradients(outcome.output, outcome.evidence.labels, epoch)
+
+    def validate(self, epoch: int) -> tuple[Rank, dict[str, float]]:
+        """Ranked by the fused accuracy, then by its loss; the method sees the accuracies."""
+        accuracies, loss = evaluate(self.module, self.front_end, self.val_loader, self.accelerator)
+        self.method.on_validation(accuracies, epoch)
+        record = {f"val_accuracy_{name}": value for name, value in accuracies.items()}
+        return (accuracies["fused"], -loss), record | {"val_loss": loss}
+
+    def test(self) -> dict[str, float]:
+        """Accuracies in percent on the test split, of the module as it is."""
+        return evaluate(self.module, self.front_end, self.test_loader, self.accelerator)[0]
+
+    def state_dict(self) -> dict:
+        """The method's."""
+        return self.method.state_dict()
+
+    def load_state_dict(self, state: dict) -> None:
+        """Take back what ``state_dict`` gave."""
+        self.method.load_state_dict(state)

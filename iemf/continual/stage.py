@@ -1,0 +1,151 @@
+"""One task of class-incremental learning as the loop sees it: new classes beside exemplars of old ones, and a teacher."""
+
+from collections.abc import Iterable, Iterator, Sequence
+from typing import NamedTuple
+
+import torch
+import torch.nn.functional as F
+from accelerate import Accelerator
+from torch import Tensor, nn
+from torch.utils.data import BatchSampler
+
+from iemf.continual.data import ContinualData, FeatureBatch, FeatureSplit
+from iemf.continual.methods import ContinualMethod, ContinualStep
+from iemf.continual.model import ContinualNetwork, ContinualOutput
+from iemf.errors import UserError
+from iemf.logits import Logits
+from iemf.processes import sum_over_processes
+from iemf.seeds import Stream, mix_seed
+from iemf.training.batches import read_batches, share
+from iemf.training.stage import Evidence, Outcome, Rank, StageDefaults
+from iemf.training.step import Totals, named_totals
+
+
+class Portion(NamedTuple):
+    """How much of a task a step sees, from what seed the order is drawn, and whether the heads' losses count."""
+
+    batch_size: int
+    exemplar_batch: int  # exemplars beside a batch
+    seed: int
+    joint: bool = False
+
+
+class TaskStage(StageDefaults):
+    """Learns the classes of one task.
+
+    Args:
+        module: has logits for all classes up to this task's.
+        teacher: the network of the task before; None in the first.
+        method, data, portion: what, on what, and in what steps.
+        task: its number.
+        exemplars: training rows of old classes that the memory holds.
+        accelerator: of the run.
+    """
+
+    def __init__(
+        self,
+        module: ContinualNetwork,
+        teacher: ContinualNetwork | None,
+        method: ContinualMethod,
+        data: ContinualData,
+        task: int,
+        exemplars: Sequence[int],
+        portion: Portion,
+        accelerator: Accelerator,
+    ) -> None:
+        super().__init__()
+        self.module, self.teacher, self.method, self.data, self.task = module, teacher, method, data, task
+        self.exemplars, self.portion, self.accelerator = list(exemplars), portion, accelerator
+        self.name, self.about = f"task {task}", {"task": task}
+        self.rows = data.train.rows_of(data.tasks[task])
+        self.steps = -(-len(self.rows) // portion.batch_size)
+        self.old_slices = [slice(classes.start, classes.stop) for classes in data.tasks[:task]]
+
+    def batches(self, epoch: int) -> Iterator[tuple[int, FeatureBatch]]:
+        """(B_c, batch): shuffled samples of the task, and exemplars behind them."""
+        parts = share(self.parts(epoch), self.accelerator, even=True)
+        counts = [count for count, _ in parts]
+        read = read_batches(self.data.train.__getitems__, [rows for _, rows in parts], self.accelerator.device)
+        return zip(counts, read, strict=True)
+
+    def parts(self, epoch: int) -> list[tuple[int, list[int]]]:
+        """(B_c, rows) of every batch of an epoch, over all processes."""
+        portion = self.portion
+        generator = torch.Generator().manual_seed(mix_seed(Stream.ORDER, portion.seed, self.task, epoch))
+        order = [self.rows[i] for i in torch.randperm(len(self.rows), generator=generator).tolist()]
+        parts = []
+        for part in BatchSampler(order, portion.batch_size, drop_last=False):
+            picks = torch.randperm(len(self.exemplars), generator=generator)[: portion.exemplar_batch].tolist()
+            parts.append((len(part), part + [self.exemplars[i] for i in picks]))
+        return parts
+
+    def loss(self, network: nn.Module, batch: tuple[int, FeatureBatch], epoch: int) -> Outcome:
+        current, (audio, visual, labels) = batch
+        output = network(audio, visual)
+        losses, further = self._losses(output, audio, visual, labels, current)
+        loss = sum(losses.values()) + further
+        named = {"loss": loss} | {f"loss_{name}": value for name, value in losses.items()}
+        first_new = self.data.tasks[self.task].start
+        logits = output.logits
+        own = Logits({m: each[:current, first_new:] for m, each in logits.unimodal.items()},
+                     logits.fused[:current, first_new:])  # fmt: skip
+        evidence = Evidence(own, labels[:current] - first_new)
+        return Outcome(loss, len(labels), named_totals(named, logits, labels), evidence)
+
+    def _losses(
+        self, output: ContinualOutput, audio: Tensor, visual: Tensor, labels: Tensor, current: int
+    ) -> tuple[dict[str, Tensor], Tensor | float]:
+        """The method's loss of the fused logits and, in joint learning, of every head's too; and what comes on top."""
+        named = {"fused": output.logits.fused} | (output.logits.unimodal if self.portion.joint else {})
+        if self.teacher is None:
+            return {name: self.method.first_task_loss(logits, labels) for name, logits in named.items()}, 0.0
+        with torch.no_grad(), self.accelerator.autocast():
+            old = self.teacher(audio, visual)
+        step = ContinualStep(labels, current, self.data.tasks[self.task].start, self.old_slices)
+        before = old.logits.named()
+        losses = {name: self.method.loss(logits, before[name], step) for name, logits in named.items()}
+        return losses, self.method.further_loss(output, old, step)
+
+    def validate(self, epoch: int) -> tuple[Rank, dict[str, float]]:
+        """Ranked by the fused accuracy on all classes so far, then by its loss."""
+        accuracies, loss = self.accuracies("val", self.data.tasks[: self.task + 1])
+        record = {f"val_accuracy_{name}": value for name, value in accuracies.items()}
+        return (accuracies["fused"], -loss), record | {"val_loss": loss}
+
+    @torch.no_grad()
+    def accuracies(self, split_name: str, tasks: Iterable[range]) -> tuple[dict[str, float], float]:
+        """(percent right among all classes seen, by modality and "fused"; mean cross-entropy of the fused logits) over
+        a split's samples of some tasks.
+
+        Raises:
+            UserError: the cross-entropy is not finite.
+        """
+        self.module.eval()
+        split = getattr(self.data, split_name)
+        rows = [row for classes in tasks for row in split.rows_of(classes)]
+        parts = list(BatchSampler(rows, self.portion.batch_size, drop_last=False))
+        totals = Totals(self.accelerator.device)
+        mine = share(parts, self.accelerator, even=False)
+        for batch in read_batches(split.__getitems__, mine or parts[:1], self.accelerator.device):
+            logits = self.module(batch.audio, batch.visual).logits
+            loss = F.cross_entropy(logits.fused, batch.label, reduction="mean")
+            sums = named_totals({"loss": loss}, logits, batch.label)
+            totals.add(sums if mine else {name: 0 * value for name, value in sums.items()})
+        sums = totals.read(sum_over_processes)
+        if not abs(sums["loss"]) < float("inf"):
+            self._name_not_finite(split, rows)
+            raise UserError(f"training diverged: the loss on {split_name} is {sums['loss']}; train anew in another `out` "
+                            f"with a lower `lr`")  # fmt: skip
+        right = {name.removeprefix("correct_"): 100 * total / len(rows) for name, total in sums.items()
+                 if name.startswith("correct_")}  # fmt: skip
+        return right, sums["loss"] / len(rows)
+
+    def explain(self) -> None:
+        """The features may hold what is no number."""
+        self._name_not_finite(self.data.train, self.rows + self.exemplars)
+
+    def _name_not_finite(self, split: FeatureSplit, rows: list[int]) -> None:
+        """Raise UserError if one of these samples has features that are no finite numbers."""
+        if (sample := split.not_finite(rows)) is not None:
+            raise UserError(f"the features of {sample!r} in {self.data.name} hold values that are not finite numbers; "
+                            f"make them anew")  # fmt: skip

@@ -1,0 +1,185 @@
+"""Inverse effectiveness as an update rule (He et al. 2025, Eq. 11), for any PyTorch model and any method.
+
+    W_f <- W_f - η·ξ·∇W_f        W_f: the fusion layer's own parameters, nothing else
+
+Two ways to apply ξ, the same for plain SGD:
+
+    gradient   ∇W_f is multiplied by ξ before the optimiser sees it
+    step       the optimiser's update of W_f is multiplied by ξ. Adam divides a gradient by its own running size and
+               so cancels most of any factor put on it; scaling the update is a learning rate of η·ξ for this step.
+"""
+
+from collections.abc import Callable, Iterable, Sequence
+from typing import NamedTuple
+
+import torch
+from torch import Tensor, nn
+
+from iemf.coefficient import GATES, Gate, check_gamma, inverse_effectiveness, true_class_probability
+from iemf.processes import sum_over_processes
+
+SCALES = ("gradient", "step")
+Reduce = Callable[[Tensor], Tensor]
+
+
+class Effect(NamedTuple):
+    """Of one batch, 0-dim tensors on the device: ξ, S_uni and S_av (Eq. 9-10)."""
+
+    xi: Tensor
+    unimodal: Tensor
+    fused: Tensor
+
+
+class InverseEffectiveness:
+    """Scale the update of the fusion parameters by ξ. Call ``modulate`` between ``backward()`` and ``step()``.
+
+    Args:
+        parameters: the fusion layer's parameters, e.g. ``model.fusion.parameters()``.
+        gamma: γ > 0 of Eq. 10.
+        gate: κ of Eq. 10, bounded and odd.
+        scale: "gradient" or "step", see above.
+        optimizer: needed by "step": the optimiser that updates ``parameters``.
+        reduce: sums a tensor over the processes of a distributed run, so that every replica has the same ξ. The
+            default does so wherever ``torch.distributed`` runs.
+
+    Raises:
+        ValueError: no parameters, a gamma that is not positive, an unknown scale, "step" without an optimiser.
+    """
+
+    def __init__(
+        self,
+        parameters: Iterable[nn.Parameter],
+        gamma: float = 1.0,
+        gate: Gate = torch.tanh,
+        scale: str = "gradient",
+        *,
+        optimizer: torch.optim.Optimizer | None = None,
+        reduce: Reduce = sum_over_processes,
+    ) -> None:
+        self.parameters = list(parameters)
+        if not self.parameters:
+            raise ValueError("InverseEffectiveness needs the fusion layer's parameters, got none")
+        check_gamma(gamma)
+        if scale not in SCALES:
+            raise ValueError(f"scale must be one of {SCALES}, got {scale!r}")
+        self.gamma, self.gate, self.scale, self.reduce = gamma, gate, scale, reduce
+        if scale == "step":
+            if optimizer is None:
+                raise ValueError('scale="step" needs optimizer=, the optimiser that updates the parameters')
+            self._pending: Tensor | None = None
+            self._before: list[Tensor] = []
+            optimizer.register_step_pre_hook(self._remember)
+            optimizer.register_step_post_hook(self._shorten)
+
+    def modulate(self, unimodal: Sequence[Tensor], fused: Tensor, labels: Tensor) -> Tensor:
+        """Compute ξ from this batch's logits and apply it to this batch's update: ``measure``, then ``apply``.
+
+        Args:
+            unimodal: logits [B, C] of each modality's head; one or more.
+            fused: logits [B, C] of the fusion.
+            labels: [B], int64.
+
+        Returns:
+            ξ, a 0-dim tensor on the device (reading it synchronises; the record of an epoch should not).
+        """
+        effect = self.measure(unimodal, fused, labels)
+        self.apply(effect.xi)
+        return effect.xi
+
+    @torch.no_grad()
+    def measure(self, unimodal: Sequence[Tensor], fused: Tensor, labels: Tensor) -> Effect:
+        """ξ of this batch and the strengths it comes from; changes nothing. Arguments as of ``modulate``."""
+        if not unimodal:
+            raise ValueError("modulate needs the logits of at least one modality")
+        scores = [true_class_probability(logits, labels).sum() for logits in (*unimodal, fused)]
+        *sums, count = self.reduce(torch.stack([*scores, scores[0].new_full((), float(len(labels)))]))
+        alone, together = torch.stack(sums[:-1]).mean() / count, sums[-1] / count
+        return Effect(inverse_effectiveness(alone, together, self.gamma, self.gate), alone, together)
+
+    @torch.no_grad()
+    def apply(self, xi: Tensor) -> None:
+        """Scale the gradient now, or the optimiser's coming step."""
+        if self.scale == "step":
+            self._pending = xi
+        else:
+            gradients = [p.grad for p in self.parameters if p.grad is not None]
+            if gradients:
+                torch._foreach_mul_(gradients, xi)
+
+    @torch.no_grad()
+    def _remember(self, *_: object) -> None:
+        if self._pending is not None:
+            self._before = [p.detach().clone() for p in self.parameters]
+
+    @torch.no_grad()
+    def _shorten(self, *_: object) -> None:
+        """W <- W_before + ξ·(W_after - W_before): exact for every optimiser, and ξ stays on the device."""
+        if self._pending is not None:
+            for parameter, before in zip(self.parameters, self._before, strict=True):
+                parameter.copy_(before + self._pending.to(parameter.dtype) * (parameter - before))
+            self._pending, self._before = None, []
+
+    def state_dict(self) -> dict:
+        """Nothing outlives a step."""
+        return {}
+
+    def load_state_dict(self, state: dict) -> None:
+        """Take back what ``state_dict`` gave."""
+
+
+class ReleasedInverseEffectiveness(InverseEffectiveness):
+    """As the code released with the paper: after ξ, Gaussian noise N(0, std(g) + 1e-8) on the fusion's gradient.
+
+    Arguments as above without ``scale`` (the released code knows the gradient alone), plus ``seed`` of the noise.
+    """
+
+    def __init__(self, parameters: Iterable[nn.Parameter], gate: Gate = torch.tanh, *, seed: int = 0) -> None:
+        super().__init__(parameters, gate=gate)
+        self.generator = torch.Generator(self.parameters[0].device).manual_seed(seed)
+
+    @torch.no_grad()
+    def apply(self, xi: Tensor) -> None:
+        super().apply(xi)
+        gradients = [p.grad for p in self.parameters if p.grad is not None]
+        add_gradient_noise(gradients, [g.std() for g in gradients], self.generator)
+
+    def state_dict(self) -> dict:
+        return {"generator": self.generator.get_state()}
+
+    def load_state_dict(self, state: dict) -> None:
+        self.generator.set_state(state["generator"].cpu())
+
+
+def add_gradient_noise(gradients: Iterable[Tensor], deviations: Iterable[Tensor], generator: torch.Generator) -> None:
+    """g <- g + N(0, deviation + 1e-8), in place, one deviation a tensor."""
+    for gradient, deviation in zip(gradients, deviations, strict=True):
+        noise = torch.randn(gradient.shape, generator=generator, device=gradient.device, dtype=gradient.dtype)
+        gradient.addcmul_(noise, deviation + 1e-8)
+
+
+def make_modulation(
+    parameters: Iterable[nn.Parameter],
+    optimizer: torch.optim.Optimizer,
+    *,
+    gamma: float = 1.0,
+    gate: str = "tanh",
+    scale: str | None = None,
+    released: bool = False,
+    seed: int = 0,
+) -> InverseEffectiveness:
+    """IEMF of a run, from its options: what every task of this toolkit builds it with.
+
+    Args:
+        parameters: the fusion layer's.
+        optimizer: that updates them.
+        gamma: γ.
+        gate: a key of :data:`iemf.coefficient.GATES`.
+        scale: "gradient" or "step"; None: the gradient for SGD, the step for every other optimiser, which would cancel
+            most of a factor on the gradient.
+        released: as the code released with He et al. 2025, which adds noise where it scales the gradient.
+        seed: of that noise.
+    """
+    scale = scale or ("gradient" if isinstance(optimizer, torch.optim.SGD) else "step")
+    if released and scale == "gradient":
+        return ReleasedInverseEffectiveness(parameters, GATES[gate], seed=seed)
+    return InverseEffectiveness(parameters, gamma, GATES[gate], scale, optimizer=optimizer)

@@ -1,0 +1,122 @@
+"""The one training step, whatever is trained and whoever asks: the loop, a plan's estimate, a benchmark.
+
+forward and losses - backward - unscale - the stage's gradient hook - ξ on the fusion layer - clip - optimiser
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from accelerate import Accelerator
+from torch import Tensor, nn
+
+from iemf.logits import Logits
+from iemf.modulation import InverseEffectiveness
+from iemf.processes import sum_over_processes
+from iemf.training.stage import Stage
+
+
+@dataclass(frozen=True)
+class Window:
+    """Epochs, from 0, in which ξ is applied: ``first`` to ``last``, both included; None: to the end."""
+
+    first: int = 0
+    last: int | None = None
+
+    def __contains__(self, epoch: int) -> bool:
+        return self.first <= epoch and (self.last is None or epoch <= self.last)
+
+
+class Step:
+    """A training step of a stage: call it with a batch and the epoch.
+
+    Args:
+        stage: what is trained.
+        network: its module, or the wrapper that ``accelerator`` made of it.
+        optimizer: of the module's parameters, as ``accelerator`` prepared it.
+        accelerator: of the run.
+        modulation: IEMF, or None for vanilla and joint learning.
+        window: epochs with ξ.
+        clip_norm: the gradient's norm is clipped to it, behind ξ; None: never.
+    """
+
+    def __init__(
+        self,
+        stage: Stage,
+        network: nn.Module,
+        optimizer: torch.optim.Optimizer,
+        accelerator: Accelerator,
+        modulation: InverseEffectiveness | None = None,
+        window: Window = Window(),  # noqa: B008  immutable
+        clip_norm: float | None = None,
+    ) -> None:
+        self.stage, self.network, self.optimizer, self.accelerator = stage, network, optimizer, accelerator
+        self.modulation, self.window, self.clip_norm = modulation, window, clip_norm
+
+    def __call__(self, batch: Any, epoch: int) -> dict[str, Tensor]:
+        """Named totals of the batch, 0-dim on the device; nothing waits for it."""
+        outcome = self.stage.loss(self.network, batch, epoch)
+        self.accelerator.backward(outcome.loss)
+        self.accelerator.unscale_gradients(self.optimizer)
+        self.stage.on_gradients(outcome, epoch)
+        totals = outcome.totals
+        if self.modulation is not None and epoch in self.window:
+            logits, labels = outcome.evidence
+            effect = self.modulation.measure(list(logits.unimodal.values()), logits.fused, labels)
+            self.modulation.apply(effect.xi)
+            totals = totals | {"xi": effect.xi, "s_unimodal": effect.unimodal, "s_fused": effect.fused,
+                               "without_evidence": (effect.fused == 0).to(effect.xi.dtype)}  # fmt: skip
+        if self.clip_norm is not None:
+            torch.nn.utils.clip_grad_norm_(self.stage.module.parameters(), self.clip_norm)
+        self.optimizer.step()
+        self.optimizer.zero_grad()
+        return totals | {"samples": outcome.loss.new_full((), float(outcome.samples)),
+                         "batches": outcome.loss.new_ones(())}  # fmt: skip
+
+
+class Totals:
+    """Named sums over the batches of an epoch, kept on the device until they are read.
+
+    Args:
+        device: of the totals.
+    """
+
+    def __init__(self, device: torch.device) -> None:
+        self.device, self.names, self.sums = device, (), None
+
+    def add(self, totals: Mapping[str, Tensor]) -> None:
+        """One batch's; every batch has the same names."""
+        if self.sums is None:
+            self.names, self.sums = tuple(totals), torch.zeros(len(totals), dtype=torch.float64, device=self.device)
+        with torch.no_grad():
+            self.sums += torch.stack([totals[name].detach().float() for name in self.names])
+
+    def read(self, across: Callable[[Tensor], Tensor] = sum_over_processes) -> dict[str, float]:
+        """Over all processes, by name; waits for the device, once."""
+        return dict(zip(self.names, across(self.sums).tolist(), strict=True)) if self.sums is not None else {}
+
+
+OF_BATCHES = ("xi", "s_unimodal", "s_fused")
+
+
+def means(sums: Mapping[str, float]) -> dict[str, float | None]:
+    """From an epoch's sums to its record: losses a sample, accuracies in percent, ξ and strengths a batch.
+
+    A total "correct_x" becomes "train_accuracy_x". ξ and the strengths are None in epochs without.
+    """
+    record: dict[str, float | None] = {}
+    for name, total in sums.items():
+        if name.startswith("correct_"):
+            record[f"train_accuracy_{name.removeprefix('correct_')}"] = 100 * total / sums["samples"]
+        elif name not in (*OF_BATCHES, "samples", "batches", "without_evidence"):
+            record[name] = total / sums["samples"]
+    return record | {name: sums[name] / sums["batches"] if name in sums else None for name in OF_BATCHES}
+
+
+@torch.no_grad()
+def named_totals(losses: Mapping[str, Tensor], logits: Logits, labels: Tensor) -> dict[str, Tensor]:
+    """Totals of a batch: ``losses`` (means over its samples) and the samples that each set of logits has right."""
+    count = len(labels)
+    right = {f"correct_{name}": (each.argmax(1) == labels).sum() for name, each in logits.named().items()}
+    return {name: loss.detach() * count for name, loss in losses.items()} | right
