@@ -2,8 +2,8 @@
 
     python -m experiments.firing_rates --run runs/first
 
-For a run of any task: the test split with the run's best weights; writes firing_rates.json and firing_rates.png into the
-run's folder. The energy estimate is that of the encoders of classification.
+For a run of any task: the test split with the run's best weights; writes firing_rates.json and firing_rates.png into
+the run's folder. The energy estimate is that of the encoders of classification.
 """
 
 from dataclasses import asdict, dataclass
@@ -59,7 +59,7 @@ def inspect(run: Path, batch_size: int) -> dict:
 
 
 def of_head(run: Path, results: dict, stored: dict) -> dict:
-    """Of class-incremental learning and question answering, whose runs measure the spiking head when they are tested."""
+    """Of class-incremental learning and question answering, whose runs measure the spiking head when they test it."""
     return {
         "run": str(run),
         "time_steps": stored["time_steps"],

@@ -7,8 +7,8 @@ from torch import Tensor
 
 
 def _together() -> bool:
-    """It asks ``torch.distributed``, which Accelerate sets up: ``accelerate.utils.reduce`` would overlook a group that a
-    user's own program has made."""
+    """It asks ``torch.distributed``, which Accelerate sets up: ``accelerate.utils.reduce`` would overlook a group that
+    a user's own program has made."""
     return torch.distributed.is_available() and torch.distributed.is_initialized()
 
 

@@ -19,7 +19,7 @@ from iemf.training import RunFolder, Trainer, TrainingOptions, Window, checkpoin
 from iemf_snn.rate import RateCoded
 
 MODELS = {"baseline": Baseline, "st-avqa": STAVQA}
-STAGES = {"baseline": AnswerStage, "st-avqa": GroundedAnswerStage}
+STAGES = {"baseline": AnswerStage, "st-avqa": GroundedAnswerStage, GROUNDING: MatchStage}
 
 
 def build_data(run: RunConfig) -> AVQAData:
@@ -39,7 +39,8 @@ def build_network(run: RunConfig, data: AVQAData, taught: bool = True) -> Baseli
         return MatchNetwork(data.audio_size, data.visual_size, run.width)
     words, answers = (len(part) for part in data.vocabulary)
     make = functools.partial(activation, run)
-    network = MODELS[run.model](data.audio_size, data.visual_size, words, answers, run.width, make)
+    network = MODELS[run.model](data.audio_size, data.visual_size, words, answers, run.width, make,
+                                train_encoders_by_heads=run.variant != "vanilla")  # fmt: skip
     if run.model == "st-avqa" and taught:
         stage_1 = RunFolder(run.grounding.out)
         network.grounding.load_state_dict(checkpoint.load(stage_1.best_checkpoint)["network"])
@@ -71,10 +72,7 @@ def build_trainer(
     optimizer = build_optimizer(run, network)
     schedule = torch.optim.lr_scheduler.StepLR(optimizer, run.drop_every) if run.drop_every else None
     common = (network, data.train, data.val, run.batch_size, run.seed, accelerator)
-    if run.model == GROUNDING:
-        stage = MatchStage(*common)
-    else:
-        stage = STAGES[run.model](*common, joint=run.variant != "vanilla")
+    stage = STAGES[run.model](*common)
     window = Window(run.modulate_from or 0)
     options = TrainingOptions(run.epochs, run.seed, run.clip_norm, window, run.progress)
     modulation = build_modulation(run, network, optimizer)

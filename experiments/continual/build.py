@@ -53,7 +53,8 @@ def build_network(run: RunConfig, data: ContinualData) -> ContinualNetwork:
     """For the first task, with initial weights of the run's seed."""
     torch.manual_seed(mix_seed(Stream.TASK, run.seed))
     make = functools.partial(activation, run)
-    return ContinualNetwork(data.audio_size, data.visual_size, data.tasks[0].stop, run.features, make)
+    return ContinualNetwork(data.audio_size, data.visual_size, data.tasks[0].stop, run.features, make,
+                            train_encoders_by_heads=run.variant != "vanilla")  # fmt: skip
 
 
 def build_optimizer(run: RunConfig, network: nn.Module) -> torch.optim.Optimizer:
@@ -78,7 +79,7 @@ def build_learner(run: RunConfig, data: ContinualData, folder: RunFolder, accele
     """Everything a run learns with."""
     options = ContinualOptions(
         run.epochs, run.batch_size, run.exemplar_batch_size or 0, run.memory or 0, run.seed,
-        joint=run.variant != "vanilla", window=run.window, clip_norm=run.clip_norm, progress=run.progress,
+        window=run.window, clip_norm=run.clip_norm, progress=run.progress,
     )  # fmt: skip
     network = build_network(run, data).to(accelerator.device)
     return ContinualLearner(network, build_method(run), data, options, folder, accelerator,

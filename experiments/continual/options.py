@@ -130,7 +130,7 @@ def defaults_of(run: RunConfig) -> dict[str, Any]:
     if run.optimizer not in (None, chosen["optimizer"]):
         chosen |= {"optimizer": run.optimizer, "lr": RATES[run.optimizer]}
     released_step = run.recipe == "released" and run.method == "av-cil"
-    scale = "step" if chosen["optimizer"] == "adam" and run.recipe != "released" or released_step else "gradient"
+    scale = "step" if (chosen["optimizer"] == "adam" and run.recipe != "released") or released_step else "gradient"
     return chosen | {"gamma": 1.0, "gate": "tanh", "scale": scale, "modulate_from": 0, "time_steps": 4}
 
 
@@ -168,8 +168,8 @@ def check_released(run: RunConfig) -> None:
         raise UserError("`recipe` released has no activations that could spike; leave out `networks` snn or `recipe`")
     scale = defaults_of_iemf(run)["scale"]
     if run.variant == "iemf" and (run.scale != scale or run.modulate_from):
-        raise UserError(f"`recipe` released has ξ on the {scale} of {run.method}, in epochs of its own; leave out `scale` "
-                        f"and `modulate_from`")  # fmt: skip
+        raise UserError(f"`recipe` released has ξ on the {scale} of {run.method}, in epochs of its own; leave out "
+                        f"`scale` and `modulate_from`")  # fmt: skip
     if run.variant == "iemf" and run.epochs <= run.window.first:
-        raise UserError(f"`epochs` {shown(run.epochs)}: the released av-cil applies ξ from epoch {run.window.first} on and "
-                        f"would never; `epochs` 100 as published, or another `recipe`")  # fmt: skip
+        raise UserError(f"`epochs` {shown(run.epochs)}: the released av-cil applies ξ from epoch {run.window.first} on "
+                        f"and would never; `epochs` 100 as published, or another `recipe`")  # fmt: skip

@@ -48,7 +48,7 @@ PROGRAMS = {
     "prepare": Program("experiments.prepare", "PrepareConfig", "from files as people download them to shards",
                        "crema-d --source downloads/CREMA-D --out data/crema-d", kept="shards"),
     "extract": Program("experiments.extract", "ExtractConfig", "from films to features of frozen encoders",
-                       "--task continual --dataset ave-ci --source AVE/videos --lists AV-CIL/data/AVE --out features/ave-ci",
+                       "--task continual --dataset ave-ci --source AVE/videos --lists AV-CIL/data/AVE --out feats/ave",
                        kept="films"),
     "firing_rates": Program("experiments.firing_rates", "FiringRatesConfig",
                             "how often the neurons of a finished spiking run fire", "--run runs/first"),

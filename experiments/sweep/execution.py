@@ -81,7 +81,7 @@ def sweep(config: SweepOptions, runs: list[Run], task: SweepTask, out: Path) -> 
 
 
 def refuse_others(runs: Sequence[RunBase]) -> None:
-    """Raise UserError where a folder holds a run of other options: a table must not claim what its runs did not have."""
+    """Raise UserError where a folder holds a run of other options: a table must not claim what its runs have not."""
     for run in runs:
         RunFolder(run.out).check(run.stored(), resume=True)
 

@@ -131,7 +131,7 @@ def cells_of_sweep(runs: Sequence[Run], rules: Sequence[ReadBy]) -> list[Run]:
 
 
 def chosen_variants(config: SweepOptions) -> tuple[Variant, ...]:
-    """Those of ``variants`` that ``iemf`` and ``joint`` leave: the ones that are asked for, or all but those refused."""
+    """Those of ``variants`` that ``iemf`` and ``joint`` leave: the ones asked for, or all but those refused."""
     asked = {"iemf": config.iemf, "joint": config.joint}
     wanted = {name for name, value in asked.items() if value}
     left_out = {name for name, value in asked.items() if value is False}

@@ -18,11 +18,15 @@ class AnswerNetwork(nn.Module):
         width: of the three.
         answers: how many there are.
         activation: makes the activations around the fusion layer: Tanh, or a spiking neuron.
+        train_encoders_by_heads: True for joint learning and IEMF. False: the heads read what is attended to without
+            sending a gradient back, as linear probes (see :class:`iemf.network.AudioVisualNetwork`).
     """
 
-    def __init__(self, width: int, answers: int, activation: Callable[[], nn.Module] = nn.Tanh) -> None:
+    def __init__(self, width: int, answers: int, activation: Callable[[], nn.Module] = nn.Tanh,
+                 train_encoders_by_heads: bool = True) -> None:  # fmt: skip
         super().__init__()
         self.activation_before, self.activation_behind = activation(), activation()
+        self.train_encoders_by_heads = train_encoders_by_heads
         self.fc_fusion = nn.Linear(2 * width, width)
         self.fc_answer = nn.Linear(width, answers)
         self.head_audio, self.head_visual = nn.Linear(width, answers), nn.Linear(width, answers)
@@ -30,6 +34,12 @@ class AnswerNetwork(nn.Module):
     def forward(self, audio: Tensor, visual: Tensor, question: Tensor) -> Logits:
         fused = self.fc_fusion(self.activation_before(torch.cat([audio, visual], dim=1)))
         answer = self.fc_answer(self.activation_behind(fused) * question)
-        return Logits(
-            {"audio": self.head_audio(audio * question), "visual": self.head_visual(visual * question)}, answer
-        )
+        asked = {"audio": audio * question, "visual": visual * question}
+        unimodal = {m: head(asked[m] if self.train_encoders_by_heads else asked[m].detach())
+                    for m, head in self.heads.items()}  # fmt: skip
+        return Logits(unimodal, answer)
+
+    @property
+    def heads(self) -> dict[str, nn.Linear]:
+        """By modality."""
+        return {"audio": self.head_audio, "visual": self.head_visual}

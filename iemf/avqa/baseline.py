@@ -22,6 +22,7 @@ class Baseline(nn.Module):
         words, answers: sizes of the vocabulary.
         width: of the question, of both attended features and of the fusion.
         activation: around the fusion layer.
+        train_encoders_by_heads: see :class:`iemf.avqa.answer.AnswerNetwork`.
     """
 
     def __init__(
@@ -32,13 +33,14 @@ class Baseline(nn.Module):
         answers: int,
         width: int = 512,
         activation: Callable[[], nn.Module] = nn.Tanh,
+        train_encoders_by_heads: bool = True,
     ) -> None:
         super().__init__()
         self.question = QuestionEncoder(words, width)
         self.audio = audio_layers(audio_size, width)
         self.visual = visual_layer(visual_size, width)
         self.attention_audio, self.attention_visual = (QuestionGuidedAttention(width) for _ in range(2))
-        self.answer = AnswerNetwork(width, answers, activation)
+        self.answer = AnswerNetwork(width, answers, activation, train_encoders_by_heads)
 
     def forward(self, audio: Tensor, visual: Tensor, words: Tensor) -> Logits:
         q = self.question(words)

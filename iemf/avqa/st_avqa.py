@@ -30,12 +30,13 @@ class STAVQA(nn.Module):
         answers: int,
         width: int = 512,
         activation: Callable[[], nn.Module] = nn.Tanh,
+        train_encoders_by_heads: bool = True,
     ) -> None:
         super().__init__()
         self.question = QuestionEncoder(words, width)
         self.grounding = MatchNetwork(audio_size, visual_size, width)
         self.attention_audio, self.attention_visual = (QuestionGuidedAttention(width) for _ in range(2))
-        self.answer = AnswerNetwork(width, answers, activation)
+        self.answer = AnswerNetwork(width, answers, activation, train_encoders_by_heads)
 
     def forward(
         self, audio: Tensor, visual: Tensor, words: Tensor, others: Others | None = None

@@ -120,19 +120,10 @@ class MatchStage(_Questions):
 
 
 class AnswerStage(_Questions):
-    """Answering: cross-entropy of the fusion, with joint learning also of both heads.
-
-    Args:
-        joint: whether the losses of both heads count.
-        The others as above.
-    """
+    """Answering: cross-entropy of the fusion and of both heads."""
 
     name = "answer"
     module: Baseline | STAVQA
-
-    def __init__(self, *args, joint: bool = False, **options) -> None:
-        super().__init__(*args, **options)
-        self.joint = joint
 
     def answered(self, network: nn.Module, batch: Paired) -> tuple[Logits, dict[str, Tensor]]:
         """The logits of a batch, and further losses by name."""
@@ -142,7 +133,7 @@ class AnswerStage(_Questions):
     def loss(self, network: nn.Module, batch: Paired, epoch: int) -> Outcome:
         logits, further = self.answered(network, batch)
         labels = batch.batch.answer
-        counted = {"fused": logits.fused} | (logits.unimodal if self.joint else {})
+        counted = {"fused": logits.fused} | logits.unimodal
         losses = {name: F.cross_entropy(each, labels) for name, each in counted.items()} | further
         loss = sum(losses.values())
         named = {"loss": loss} | {f"loss_{name}": value for name, value in losses.items()}

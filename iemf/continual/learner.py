@@ -1,7 +1,7 @@
 """Task after task: the walk of class-incremental learning.
 
-In every task the network of the task before is kept as teacher, the classifier gains rows, the loop learns the task, and
-then every task so far is tested once.
+In every task the network of the task before is kept as teacher, the classifier gains rows, the loop learns the task,
+and then every task so far is tested once.
 """
 
 import copy
@@ -24,7 +24,7 @@ from iemf.seeds import Stream, mix_seed
 from iemf.training import checkpoint
 from iemf.training.loop import Trainer, TrainingOptions
 from iemf.training.record import RunFolder
-from iemf.training.step import Window
+from iemf.training.step import EVERY_EPOCH, Window
 
 MakeOptimizer = Callable[[nn.Module], torch.optim.Optimizer]
 MakeModulation = Callable[[ContinualNetwork, torch.optim.Optimizer, int], InverseEffectiveness]
@@ -39,8 +39,7 @@ class ContinualOptions:
     exemplar_batch: int  # exemplars beside a batch
     memory: int
     seed: int
-    joint: bool = False  # losses of the heads too
-    window: Window = Window()  # epochs of a task with ξ
+    window: Window = EVERY_EPOCH  # epochs of a task with ξ
     clip_norm: float | None = None
     progress: bool = True
 
@@ -118,7 +117,7 @@ class ContinualLearner:
     def stage(self, task: int, teacher: ContinualNetwork | None = None) -> TaskStage:
         """A task, to be learnt or to be tested."""
         options = self.options
-        portion = Portion(options.batch_size, options.exemplar_batch, options.seed, options.joint)
+        portion = Portion(options.batch_size, options.exemplar_batch, options.seed)
         return TaskStage(self.network, teacher, self.method, self.data, task, self.exemplars(task), portion,
                          self.accelerator)  # fmt: skip
 
@@ -145,8 +144,8 @@ class ContinualLearner:
         path = self._checkpoint_of(finished - 1)
         content = checkpoint.load(path)
         if content.get("run") != self.folder.identity:
-            raise UserError(f"{path} is of a run with other options or data; put the run's own checkpoint back, or name "
-                            f"a new `out`")  # fmt: skip
+            raise UserError(f"{path} is of a run with other options or data; put the run's own checkpoint back, or "
+                            f"name a new `out`")  # fmt: skip
         self.network.grow(self.data.tasks[finished - 1].stop)
         self.network.load_state_dict(content["network"])
         self.accuracies, self.history, self.unimodal = (content[n] for n in ("accuracies", "history", "unimodal"))

@@ -82,6 +82,8 @@ class ContinualNetwork(nn.Module):
         classes: of the first task.
         features: F.
         activation: makes the activation behind each projection: ReLU, a spiking neuron, or nn.Identity.
+        train_encoders_by_heads: True for joint learning and IEMF. False: the heads read the features without sending a
+            gradient back, as linear probes (see :class:`iemf.network.AudioVisualNetwork`).
     """
 
     def __init__(
@@ -91,11 +93,13 @@ class ContinualNetwork(nn.Module):
         classes: int,
         features: int = 768,
         activation: Callable[[], nn.Module] = nn.ReLU,
+        train_encoders_by_heads: bool = True,
     ) -> None:
         super().__init__()
         self.attention = AudioGuidedAttention(visual_size, audio_size)
         self.audio, self.visual = nn.Linear(audio_size, features), nn.Linear(visual_size, features)
         self.activation_audio, self.activation_visual = activation(), activation()
+        self.train_encoders_by_heads = train_encoders_by_heads
         self.classifier = GrowingLinear(features, classes)
         self.head_audio, self.head_visual = GrowingLinear(features, classes), GrowingLinear(features, classes)
 
@@ -106,7 +110,7 @@ class ContinualNetwork(nn.Module):
 
     def grow(self, classes: int) -> None:
         """Make room for the classes of a new task."""
-        for layer in (self.classifier, self.head_audio, self.head_visual):
+        for layer in (self.classifier, *self.heads.values()):
             layer.grow(classes)
 
     def forward(self, audio: Tensor, visual: Tensor) -> ContinualOutput:
@@ -115,5 +119,12 @@ class ContinualNetwork(nn.Module):
         f_a = self.activation_audio(self.audio(audio))
         f_v = self.activation_visual(self.visual(attended.visual))
         fused = self.classifier(f_a + f_v)
-        logits = Logits({"audio": self.head_audio(f_a), "visual": self.head_visual(f_v)}, fused)
-        return ContinualOutput(logits, {"audio": f_a, "visual": f_v}, attended.spatial, attended.temporal)
+        features = {"audio": f_a, "visual": f_v}
+        unimodal = {m: head(features[m] if self.train_encoders_by_heads else features[m].detach())
+                    for m, head in self.heads.items()}  # fmt: skip
+        return ContinualOutput(Logits(unimodal, fused), features, attended.spatial, attended.temporal)
+
+    @property
+    def heads(self) -> dict[str, GrowingLinear]:
+        """By modality."""
+        return {"audio": self.head_audio, "visual": self.head_visual}

@@ -1,4 +1,4 @@
-"""One task of class-incremental learning as the loop sees it: new classes beside exemplars of old ones, and a teacher."""
+"""One task of class-incremental learning as the loop sees it: new classes, exemplars of old ones, and a teacher."""
 
 from collections.abc import Iterable, Iterator, Sequence
 from typing import NamedTuple
@@ -22,12 +22,11 @@ from iemf.training.step import Totals, named_totals
 
 
 class Portion(NamedTuple):
-    """How much of a task a step sees, from what seed the order is drawn, and whether the heads' losses count."""
+    """How much of a task a step sees, and from what seed the order is drawn."""
 
     batch_size: int
     exemplar_batch: int  # exemplars beside a batch
     seed: int
-    joint: bool = False
 
 
 class TaskStage(StageDefaults):
@@ -95,8 +94,8 @@ class TaskStage(StageDefaults):
     def _losses(
         self, output: ContinualOutput, audio: Tensor, visual: Tensor, labels: Tensor, current: int
     ) -> tuple[dict[str, Tensor], Tensor | float]:
-        """The method's loss of the fused logits and, in joint learning, of every head's too; and what comes on top."""
-        named = {"fused": output.logits.fused} | (output.logits.unimodal if self.portion.joint else {})
+        """The method's loss of the fused logits and of every head's; and what comes on top."""
+        named = {"fused": output.logits.fused} | output.logits.unimodal
         if self.teacher is None:
             return {name: self.method.first_task_loss(logits, labels) for name, logits in named.items()}, 0.0
         with torch.no_grad(), self.accelerator.autocast():
@@ -134,8 +133,8 @@ class TaskStage(StageDefaults):
         sums = totals.read(sum_over_processes)
         if not abs(sums["loss"]) < float("inf"):
             self._name_not_finite(split, rows)
-            raise UserError(f"training diverged: the loss on {split_name} is {sums['loss']}; train anew in another `out` "
-                            f"with a lower `lr`")  # fmt: skip
+            raise UserError(f"training diverged: the loss on {split_name} is {sums['loss']}; train anew in another "
+                            f"`out` with a lower `lr`")  # fmt: skip
         right = {name.removeprefix("correct_"): 100 * total / len(rows) for name, total in sums.items()
                  if name.startswith("correct_")}  # fmt: skip
         return right, sums["loss"] / len(rows)

@@ -23,7 +23,7 @@ from iemf.seeds import Stream, mix_seed
 from iemf.training import checkpoint
 from iemf.training.record import RunFolder
 from iemf.training.stage import Stage
-from iemf.training.step import Step, Totals, Window, means
+from iemf.training.step import EVERY_EPOCH, Step, Totals, Window, means
 
 
 @dataclass(frozen=True)
@@ -33,7 +33,7 @@ class TrainingOptions:
     epochs: int
     seed: int
     clip_norm: float | None = None
-    window: Window = Window()
+    window: Window = EVERY_EPOCH
     progress: bool = True
 
 
@@ -118,10 +118,10 @@ class Trainer:
         self._check_finite("loss", sums["loss"], epoch)
         if sums.get("without_evidence"):
             raise UserError(
-                f"S_av was 0 in {sums['without_evidence']:.0f} batch(es) of {self._of(epoch)}: the fused logits give the "
-                f"true class no probability at all, so ξ (Eq. 10) is undefined; train anew in another `out` with a lower "
-                f"`lr`. {self._kept()}"
-            )  # fmt: skip
+                f"S_av was 0 in {sums['without_evidence']:.0f} batch(es) of {self._of(epoch)}: the fused logits give "
+                f"the true class no probability at all, so ξ (Eq. 10) is undefined; train anew in another `out` with a "
+                f"lower `lr`. {self._kept()}"
+            )
         return means(sums)
 
     def _begin_random_numbers(self, epoch: int) -> None:

@@ -28,6 +28,9 @@ class Window:
         return self.first <= epoch and (self.last is None or epoch <= self.last)
 
 
+EVERY_EPOCH = Window()
+
+
 class Step:
     """A training step of a stage: call it with a batch and the epoch.
 
@@ -48,7 +51,7 @@ class Step:
         optimizer: torch.optim.Optimizer,
         accelerator: Accelerator,
         modulation: InverseEffectiveness | None = None,
-        window: Window = Window(),  # noqa: B008  immutable
+        window: Window = EVERY_EPOCH,
         clip_norm: float | None = None,
     ) -> None:
         self.stage, self.network, self.optimizer, self.accelerator = stage, network, optimizer, accelerator
