@@ -16,6 +16,7 @@ setup(
     license="MIT",
     python_requires=">=3.11.4",
     packages=find_packages(include=["iemf*", "iemf_ann*", "iemf_snn*", "experiments*"]),
+    entry_points={"console_scripts": ["iemf=experiments.sweep.command_line:main"]},
     package_data={"experiments": ["*.sh", "paper/*.csv"], "iemf_snn": ["kernels/lif.cu"]},
     install_requires=[
         # The last torchaudio, 2.11, checks that it was built for the CUDA of torch: 13.0, which torch has up to 2.14.

@@ -1,7 +1,8 @@
 """What experiments.benchmark times: one contestant a process, which does a repetition whenever it is told to.
 
-python -m experiments.benchmark.contestants '{"what": "lif", "name": "numba", ...}' reads a line for every repetition and
-answers with one of JSON; so libraries that cannot live in one process (two versions of SpikingJelly) take turns in one run.
+python -m experiments.benchmark.contestants '{"what": "lif", "name": "numba", ...}' reads a line for every repetition
+and answers with one of JSON; so libraries that cannot live in one process (two versions of SpikingJelly) take turns in
+one run.
 """
 
 import importlib.metadata
