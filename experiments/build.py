@@ -12,11 +12,11 @@ import iemf_snn
 from experiments.options import RunConfig
 from iemf.balance import METHODS, InverseEffectiveness, Method, ReleasedInverseEffectiveness
 from iemf.coefficient import GATES
-from iemf.data import av_digits, folder, prepared
 from iemf.data.base import AudioVisualData
 from iemf.data.clips import View
 from iemf.data.noise import CLEAN, Noise
 from iemf.data.preparation import manifest
+from iemf.data.sets import av_digits, folder, prepared
 from iemf.errors import UserError
 from iemf.fusion import FUSIONS
 from iemf.network import AudioVisualNetwork

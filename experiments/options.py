@@ -10,8 +10,8 @@ import torch
 import tyro
 
 from experiments import published
-from iemf.data.av_digits import NOISE as DIGITS_NOISE
 from iemf.data.preparation import manifest
+from iemf.data.sets.av_digits import NOISE as DIGITS_NOISE
 from iemf.errors import UserError
 from iemf_snn import kernels
 

@@ -13,9 +13,9 @@ from experiments import build, published
 from experiments.options import RunConfig, resolve
 from experiments.report import table_lines
 from iemf.analysis.plots import METHOD_LABELS
-from iemf.data import av_digits, crema_d, kinetics_sounds, prepared, urbansound8k_av
 from iemf.data.audio import HOP, N_FFT, SAMPLE_RATE
 from iemf.data.preparation import manifest
+from iemf.data.sets import av_digits, crema_d, kinetics_sounds, prepared, urbansound8k_av
 from iemf.errors import UserError
 from iemf.training import RunFolder
 

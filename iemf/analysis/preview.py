@@ -5,9 +5,10 @@ from pathlib import Path
 import torch
 
 from iemf.analysis.plots import plt, save
-from iemf.data import audio, prepared
+from iemf.data import audio
 from iemf.data.clips import spread
 from iemf.data.preparation import manifest
+from iemf.data.sets import prepared
 
 ROWS, FRAMES = 8, 3
 

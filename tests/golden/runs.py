@@ -14,7 +14,7 @@ import torch
 from experiments import avqa, avqa_data, avqa_encoders, avqa_options, classification, continual, continual_options
 from experiments.options import RunConfig
 from iemf.avqa import av_digits_qa
-from iemf.data import av_digits
+from iemf.data.sets import av_digits
 
 HASHES = Path(__file__).with_name("hashes.json")
 NETWORKS, VARIANTS = ("ann", "snn"), ("vanilla", "joint", "iemf")

@@ -8,7 +8,6 @@ Without ``val`` a tenth of each class of ``train`` is set aside, seeded. Sound b
 :mod:`iemf.data.audio`, computed on the device a batch at a time; images are cropped in training and resized otherwise.
 """
 
-import re
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -22,6 +21,7 @@ from iemf.data import audio, image, video
 from iemf.data.base import AudioVisualData
 from iemf.data.clip import Clip, is_image, is_sound, is_video, visible
 from iemf.data.clips import SPLITS, Choose, Clips, FrontEnd, View
+from iemf.data.names import natural_order
 from iemf.data.noise import Noise
 from iemf.data.preparation.encode import Form
 from iemf.data.preparation.listing import Listing
@@ -127,12 +127,6 @@ def find_images(clip: Clip, pictures: dict[str, Path], films: dict[str, Path]) -
     if clip.id in films:
         return replace(clip, images=(films[clip.id],))
     return replace(clip, problem=f"has no image beside it: expected {clip.id}.jpg, .png, .mp4 or a folder {clip.id}/")
-
-
-def natural_order(path: Path) -> list[tuple[bool, int, str]]:
-    """Sort key by which frame_2 comes before frame_10."""
-    parts = re.split(r"(\d+)", path.name)
-    return [(part.isdigit(), int(part) if part.isdigit() else 0, part) for part in parts]
 
 
 def check_files(clips: list[Clip]) -> None:

@@ -7,13 +7,13 @@ import pytest
 import torch
 from PIL import Image
 
-from iemf.data import prepared, urbansound8k_av
 from iemf.data.base import evaluation_loader
 from iemf.data.clips import View
 from iemf.data.noise import CLEAN, Noise
 from iemf.data.preparation import manifest, run
 from iemf.data.preparation.encode import Form
 from iemf.data.preparation.shard import Shard
+from iemf.data.sets import prepared, urbansound8k_av
 from iemf.errors import UserError
 from tests import official
 

@@ -57,7 +57,7 @@ def load(
     Args:
         root: what experiments.prepare made.
         dataset: its name; another one's folder is refused.
-        seed, view, noise, test_noise, spectrogram_size: see :func:`iemf.data.folder.load`.
+        seed, view, noise, test_noise, spectrogram_size: see :func:`iemf.data.sets.folder.load`.
 
     Raises:
         UserError: not prepared to the end, damaged, or stored with less sound than ``view`` asks for.
