@@ -21,8 +21,8 @@ def load(root, frames=1, **options):
 
 
 def clips(split):
-    """The clips behind a split."""
-    return split.source.clips
+    """The clips of a split."""
+    return [split.source.clips[row] for row in split.rows]
 
 
 def test_splits_classes_and_shapes(tree):
