@@ -12,7 +12,7 @@ import matplotlib.pyplot as plt
 import torch
 from matplotlib.patches import FancyBboxPatch
 
-from iemf.analysis.plots import COLOURS
+from iemf.analysis.style import COLOURS
 from iemf.coefficient import inverse_effectiveness
 from iemf.data.sets import av_digits
 

@@ -27,7 +27,8 @@ from experiments.allocator import keep_freed_memory
 from experiments.grid import POLL_SECONDS, available_cores, default_jobs
 from experiments.options import LOUDEST, RunConfig, resolve
 from iemf.analysis.plots import METHOD_LABELS
-from iemf.analysis.robustness_plot import MODALITY_LABELS, accuracy_over_snr, curves_of
+from iemf.analysis.robustness_plot import accuracy_over_snr, curves_of
+from iemf.analysis.style import MODALITY_LABELS
 from iemf.data.base import AudioVisualData, evaluation_loader
 from iemf.data.preparation import manifest
 from iemf.errors import UserError
