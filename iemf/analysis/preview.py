@@ -38,7 +38,8 @@ def preview(root: Path, content: dict, path: Path) -> None:
         draw_spectrogram(row[-1], wave)
     axes[-1, -1].set_xlabel("time / s", fontsize=8)
     counts = ", ".join(f"{about['total']} {split}" for split, about in content["clips"].items())
-    figure.suptitle(f"{content['dataset']}: {counts}; a training clip of {len(labels)} of {len(classes)} classes")
+    shown = f"a training clip of {len(labels)} of {len(classes)} classes"
+    figure.suptitle(f"{content['dataset']}: {counts}\n{shown}", fontsize=10)  # in two lines: a single frame is narrow
     save(figure, path)
 
 
