@@ -22,7 +22,7 @@ from experiments.sweep import command_line
 from iemf.continual import public
 from iemf.continual.public import Lists
 from iemf.errors import UserError
-from iemf.features import audio_mae, films, music_avqa, resnet_maps, vggish, video_mae
+from iemf.features import audio_mae, films, minutes, resnet_maps, vggish, video_mae
 from iemf.features.audio_mae import AudioMAE
 from iemf.features.films import Read, find_films
 from iemf.features.store import FAULTY, WAITING, FeatureStore, claim
@@ -203,13 +203,13 @@ def avqa(config: ExtractConfig) -> None:
             "precision": config.precision}  # fmt: skip
     claim(config.out, plan)
     names = list(found)
-    todo = [(row, found[name]) for row, name in enumerate(names) if not music_avqa.is_done(config.out, name)]
-    for (item,) in batches(config, todo, music_avqa.read_minute, len(names), size=1):
+    todo = [(row, found[name]) for row, name in enumerate(names) if not minutes.is_done(config.out, name)]
+    for (item,) in batches(config, todo, minutes.read_minute, len(names), size=1):
         if item.fault:
             raise UserError(item.fault)
         sound = encode(hearing, item.content.sound, config.precision)
         maps = [encode(seeing, part, config.precision) for part in item.content.frames.split(config.batch_size)]
-        music_avqa.write(config.out, names[item.row], {"audio": sound.numpy(), "visual": torch.cat(maps).numpy()})
+        minutes.write(config.out, names[item.row], {"audio": sound.numpy(), "visual": torch.cat(maps).numpy()})
     print(f"{config.out}: {len(names)} films, {len(names) - len(todo)} of them done before")
 
 

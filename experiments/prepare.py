@@ -16,12 +16,12 @@ import tyro
 
 from experiments.sweep import command_line
 from iemf.analysis.preview import preview
-from iemf.data import crema_d, folder, kinetics_sounds, urbansound8k_av
 from iemf.data.clip import visible
 from iemf.data.preparation import archive, manifest
 from iemf.data.preparation.encode import Form
 from iemf.data.preparation.listing import checksum
 from iemf.data.preparation.run import claim, prepare
+from iemf.data.sets import crema_d, folder, kinetics_sounds, urbansound8k_av
 from iemf.errors import UserError
 from iemf.files import read_json, write_json
 from iemf.pool import available_cores

@@ -12,8 +12,8 @@ from tqdm import tqdm
 
 import iemf_ann
 from iemf.avqa.av_digits_qa import NOISE, NOTHING, noisy
-from iemf.data import av_digits
 from iemf.data.noise import Noise, draw_snr
+from iemf.data.sets import av_digits
 from iemf.seeds import Stream, mix_seed
 
 WIDTH = 8

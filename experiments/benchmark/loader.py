@@ -20,11 +20,11 @@ from tqdm import tqdm
 from experiments.sweep.table import table_lines
 from iemf.data.clip import Clip
 from iemf.data.clips import Clips, View
-from iemf.data.folder import Files
 from iemf.data.preparation.encode import Form
 from iemf.data.preparation.listing import Listing
 from iemf.data.preparation.run import prepare
-from iemf.data.prepared import Shards
+from iemf.data.sets.folder import Files
+from iemf.data.sets.prepared import Shards
 
 FRAMES = (1, 3, 16)
 

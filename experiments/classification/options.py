@@ -26,8 +26,8 @@ from experiments.sweep.options import (
     without_unread,
 )  # fmt: skip
 from iemf.balance import METHODS
-from iemf.data.av_digits import NOISE as DIGITS_NOISE
 from iemf.data.digest import digest_of
+from iemf.data.sets.av_digits import NOISE as DIGITS_NOISE
 from iemf.errors import UserError
 from iemf_snn import kernels
 

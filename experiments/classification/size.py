@@ -11,10 +11,10 @@ from experiments.sweep import published
 from experiments.sweep.plan import FORWARD, Size, Trial
 from iemf.balance import METHODS
 from iemf.classification.stage import ClassificationStage
-from iemf.data import av_digits, crema_d, kinetics_sounds, prepared, urbansound8k_av
 from iemf.data.audio import HOP, N_FFT, SAMPLE_RATE
 from iemf.data.base import AudioVisualData, Batch, KeepInputs
 from iemf.data.preparation import manifest
+from iemf.data.sets import av_digits, crema_d, kinetics_sounds, prepared, urbansound8k_av
 from iemf.errors import UserError
 
 CLASSES = {"av-digits": 10, "crema-d": len(crema_d.CLASSES), "kinetics-sounds": kinetics_sounds.LABELS,

@@ -6,10 +6,9 @@ from typing import NamedTuple
 
 import numpy as np
 
-from iemf.analysis.plots import COLOURS, LABELS, plt, save
+from iemf.analysis.figure import panels, save
+from iemf.analysis.style import COLOURS, MODEL_LINES, NETWORK_LABELS, VARIANT_LABELS
 
-MODEL_LABELS = {"baseline": "baseline", "st-avqa": "ST-AVQA"}
-STYLES = {"baseline": "--", "st-avqa": "-"}
 LINE = 0.14  # inches, of small print
 STEP = 10  # percent between two rings
 Cell = tuple[str, str, str]  # network, model, variant
@@ -38,19 +37,25 @@ class Asked(NamedTuple):
     given: Mapping[str, str]
 
 
-def radar(cells: Mapping[Cell, Mapping[str, Sequence[float]]], charts: Sequence[Chart], path: Path, title: str) -> None:
+def radar(
+    cells: Mapping[Cell, Mapping[str, Sequence[float]]],
+    labels: Mapping[str, str],
+    charts: Sequence[Chart],
+    path: Path,
+    title: str,
+) -> None:
     """A polar chart for sound, pictures and both together: an axis a question type, a curve a model and variant.
 
     Args:
         cells: {(network, model, variant): {column: percent, one a seed}}; means are drawn.
+        labels: of the models.
         charts: left to right.
         path: the PNG.
         title: names data set and settings.
     """
     networks = list(dict.fromkeys(cell[0] for cell in cells))
     size = (1.0 + 3.7 * len(charts), 1.5 + 3.5 * len(networks))
-    figure, axes = plt.subplots(len(networks), len(charts), figsize=size, squeeze=False, layout="constrained",
-                                subplot_kw={"projection": "polar"})  # fmt: skip
+    figure, axes = panels(len(networks), len(charts), size, subplot_kw={"projection": "polar"})
     # The layout does not see that the charts' titles reach above their axes.
     figure.get_layout_engine().set(rect=(0, 0, 1, 1 - 0.35 / size[1]), w_pad=0.2)
     for row, network in zip(axes, networks, strict=True):
@@ -62,8 +67,8 @@ def radar(cells: Mapping[Cell, Mapping[str, Sequence[float]]], charts: Sequence[
                 if of == network:
                     means = [np.mean(values[column]) for column in columns]
                     drawn += means
-                    axis.plot([*angles, 0], [*means, means[0]], STYLES[model], marker=".", color=COLOURS[variant],
-                              lw=1.4, label=f"{MODEL_LABELS[model]}, {LABELS[variant]}")  # fmt: skip
+                    axis.plot([*angles, 0], [*means, means[0]], MODEL_LINES[model], marker=".", color=COLOURS[variant],
+                              lw=1.4, label=f"{labels[model]}, {VARIANT_LABELS[variant]}")  # fmt: skip
             low = max(0, STEP * np.floor(min(drawn) / STEP - 0.5))
             high = max(low + STEP, min(100, STEP * np.ceil(max(drawn) / STEP)))
             axis.set_ylim(low, high)
@@ -72,7 +77,7 @@ def radar(cells: Mapping[Cell, Mapping[str, Sequence[float]]], charts: Sequence[
             axis.set_theta_offset(np.pi / 2)
             axis.set_xticks(angles, [chart.axes[column] for column in columns], fontsize=8)
             axis.tick_params(axis="x", pad=9)
-            axis.set_title(f"{chart.title} ({network.upper()})", fontsize=10, pad=16)
+            axis.set_title(f"{chart.title} ({NETWORK_LABELS[network]})", fontsize=10, pad=16)
     handles, labels = axes[0, 0].get_legend_handles_labels()
     figure.legend(handles, labels, loc="outside lower center", ncols=min(3, len(labels)), fontsize=8)
     figure.suptitle(f"{title}; accuracy / %", fontsize=10, y=1 - 0.08 / size[1], va="top")
@@ -89,20 +94,19 @@ def scenes(examples: Sequence[Example], path: Path, title: str) -> None:
     """
     texts = [as_text(example.questions) for example in examples]
     heights = (2.7, 0.4, 0.1 + LINE * max(len(lines) for lines in texts))  # inches
-    figure, axes = plt.subplots(3, len(examples), figsize=(3.6 * len(examples), 1.1 + sum(heights)), squeeze=False,
-                                layout="constrained", height_ratios=heights)  # fmt: skip
+    figure, axes = panels(3, len(examples), (3.6 * len(examples), 1.1 + sum(heights)), height_ratios=heights)
     for column, example, lines in zip(axes.T, examples, texts, strict=True):
         image, sound, text = column
         image.imshow(example.image, cmap="gray", interpolation="nearest")
         half_height, half_width = (side / 2 - 0.5 for side in example.image.shape)
-        image.axhline(half_height, color="tab:blue", lw=0.8)
-        image.axvline(half_width, color="tab:blue", lw=0.8)
+        image.axhline(half_height, color=COLOURS["visual"], lw=0.8)
+        image.axvline(half_width, color=COLOURS["visual"], lw=0.8)
         image.set_xticks([])
         image.set_yticks([])
         sound.set_xlim(0, len(example.heard))
         sound.set_ylim(0, 1)
         for step, word in enumerate(example.heard):
-            sound.axvspan(step, step + 1, color="tab:orange" if word else "0.92", lw=0.5, ec="white")
+            sound.axvspan(step, step + 1, color=COLOURS["heard"] if word else "0.92", lw=0.5, ec="white")
             sound.text(step + 0.5, 0.5, word, ha="center", va="center", fontsize=10)
         sound.set_yticks([])
         sound.set_xticks(np.arange(len(example.heard)) + 0.5, range(1, len(example.heard) + 1), fontsize=7)

@@ -3,11 +3,13 @@
 from pathlib import Path
 
 import torch
+from matplotlib.axes import Axes
 
-from iemf.analysis.plots import plt, save
-from iemf.data import audio, prepared
+from iemf.analysis.figure import panels, save
+from iemf.data import audio
 from iemf.data.clips import spread
 from iemf.data.preparation import manifest
+from iemf.data.sets import prepared
 
 ROWS, FRAMES = 8, 3
 
@@ -24,8 +26,8 @@ def preview(root: Path, content: dict, path: Path) -> None:
     source, classes = prepared.Shards(shards), content["classes"]
     labels = spread(len(classes), [0.5] * min(len(classes), ROWS))
     count = min(FRAMES, content["form"]["frames"])
-    figure, axes = plt.subplots(len(labels), count + 1, figsize=(3 + 2 * count, 1.5 * len(labels) + 0.9), squeeze=False,
-                                width_ratios=[*[1] * count, 2], layout="constrained")  # fmt: skip
+    size = (3 + 2 * count, 1.5 * len(labels) + 0.9)
+    figure, axes = panels(len(labels), count + 1, size, width_ratios=[*[1] * count, 2])
     for row, label in zip(axes, labels, strict=True):
         seconds = content["form"]["seconds"]
         wave, frames = source.read(source.labels.index(label), lambda stored: spread(stored, [0.5] * count), seconds)
@@ -36,11 +38,12 @@ def preview(root: Path, content: dict, path: Path) -> None:
         draw_spectrogram(row[-1], wave)
     axes[-1, -1].set_xlabel("time / s", fontsize=8)
     counts = ", ".join(f"{about['total']} {split}" for split, about in content["clips"].items())
-    figure.suptitle(f"{content['dataset']}: {counts}; a training clip of {len(labels)} of {len(classes)} classes")
+    shown = f"a training clip of {len(labels)} of {len(classes)} classes"
+    figure.suptitle(f"{content['dataset']}: {counts}\n{shown}", fontsize=10)  # in two lines: a single frame is narrow
     save(figure, path)
 
 
-def draw_spectrogram(axis: plt.Axes, wave: torch.Tensor) -> None:
+def draw_spectrogram(axis: Axes, wave: torch.Tensor) -> None:
     """log(|STFT| + 1e-7) of a wave [n], as the audio encoder sees it, over seconds and kHz."""
     spectrogram = audio.LogSpectrogram()(audio.to_float(wave)[None])[0, 0]
     extent = (0, len(wave) / audio.SAMPLE_RATE, 0, audio.SAMPLE_RATE / 2000)

@@ -1,17 +1,13 @@
-"""The picture of experiments.robustness: test accuracy over the test split's signal-to-noise ratio."""
+"""The picture of robustness: test accuracy over the test split's signal-to-noise ratio."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-import matplotlib.pyplot as plt
 import numpy as np
 
-from iemf.analysis.plots import COLOURS, LABELS, METHOD_LABELS, save
+from iemf.analysis.figure import mean_and_band, panels, save
+from iemf.analysis.style import COLOURS, MODALITY_LABELS, NETWORK_LABELS, VARIANT_LABELS, VARIANT_LINES
 from iemf.data.noise import Range
-
-MODALITY_LABELS = {"audio": "sound", "visual": "images"}
-# Curves that lie on each other are told apart by their dashes.
-STYLES = {"vanilla": "-", "joint": "-", "iemf": "--"}
 
 Key = tuple[str, str, str, str]  # method, network, noisy modality, variant
 
@@ -26,12 +22,18 @@ def curves_of(rows: Sequence[Mapping]) -> dict[Key, dict[int, list[float]]]:
 
 
 def accuracy_over_snr(
-    rows: Sequence[Mapping], training: Mapping[str, Range | None], chance: float, path: Path, title: str
+    rows: Sequence[Mapping],
+    labels: Mapping[str, str],
+    training: Mapping[str, Range | None],
+    chance: float,
+    path: Path,
+    title: str,
 ) -> None:
     """A column a method, a row a network and noisy modality; curves for the variants, ± one deviation over seeds.
 
     Args:
         rows: records with network, method, variant, seed, modality, snr (dB, ascending) and test_accuracy (percent).
+        labels: of the methods.
         training: {modality: range of the ratios it was trained at}, shaded; None or CLEAN: no noise, no shade.
         chance: accuracy of guessing, in percent.
         path: the PNG.
@@ -39,22 +41,19 @@ def accuracy_over_snr(
     """
     curves, ratios = curves_of(rows), sorted({row["snr"] for row in rows})
     methods = list(dict.fromkeys(key[0] for key in curves))
-    panels = sorted({key[1:3] for key in curves})
-    figure, axes = plt.subplots(
-        len(panels), len(methods), figsize=(max(5.5, 1 + 2.6 * len(methods)), 1.2 + 2.5 * len(panels)),
-        sharex=True, sharey=True, squeeze=False, layout="constrained",
-    )  # fmt: skip
-    for row, (network, modality) in zip(axes, panels, strict=True):
+    conditions = sorted({key[1:3] for key in curves})
+    size = (max(5.5, 1 + 2.6 * len(methods)), 1.2 + 2.5 * len(conditions))
+    figure, axes = panels(len(conditions), len(methods), size, sharex=True, sharey=True)
+    for row, (network, modality) in zip(axes, conditions, strict=True):
         for axis, method in zip(row, methods, strict=True):
             if (snr := training[modality]) is not None and np.isfinite(snr).all():
-                axis.axvspan(*snr, color="#F0E442", alpha=0.18, lw=0, label="SNR in training")
+                axis.axvspan(*snr, color=COLOURS["trained"], alpha=0.18, lw=0, label="SNR in training")
             axis.axhline(chance, color="black", lw=0.9, ls=":", label=f"chance ({chance:.3g} %)")
-            for variant, label in LABELS.items():
+            for variant, label in VARIANT_LABELS.items():
                 if (by_seed := curves.get((method, network, modality, variant))) is not None:
-                    mean_and_band(
-                        axis, ratios, by_seed.values(), color=COLOURS[variant], ls=STYLES[variant], label=label
-                    )
-            axis.set_title(f"{network.upper()}, {METHOD_LABELS[method]}", fontsize=9)
+                    style = {"color": COLOURS[variant], "ls": VARIANT_LINES[variant], "label": label}
+                    mean_and_band(axis, ratios, by_seed.values(), marker="o", ms=2.5, lw=1.3, **style)
+            axis.set_title(f"{NETWORK_LABELS[network]}, {labels[method]}", fontsize=9)
             axis.set_xlabel(f"test SNR of the {MODALITY_LABELS[modality]} / dB", fontsize=8)
             axis.grid(lw=0.3)
             axis.tick_params(labelsize=8, labelbottom=True)  # sound above, images below: the axes are not one
@@ -64,12 +63,3 @@ def accuracy_over_snr(
     figure.legend(handles.values(), handles, loc="outside lower center", ncols=3 if len(methods) < 3 else 5, fontsize=8)
     figure.suptitle(title, fontsize=10)
     save(figure, path)
-
-
-def mean_and_band(axis: plt.Axes, x: Sequence[float], curves: Sequence[Sequence[float]], **style) -> None:
-    """The mean of curves over ``x``, with ± one deviation where there are several."""
-    stack = np.array(list(curves))
-    axis.plot(x, stack.mean(0), marker="o", ms=2.5, lw=1.3, **style)
-    if len(stack) > 1:
-        mean, deviation = stack.mean(0), stack.std(0, ddof=1)
-        axis.fill_between(x, mean - deviation, mean + deviation, alpha=0.2, lw=0, color=style["color"])

@@ -25,8 +25,8 @@ from iemf.avqa import digit_questions, vocabulary
 from iemf.avqa.data import ArrayFeatures, AVQAData, AVQASplit
 from iemf.avqa.digit_scenes import PLACES, STEPS, Scene, draw_scene
 from iemf.avqa.questions import read_questions
-from iemf.data import av_digits
 from iemf.data.noise import Noise, add_noise, draw_snr, standardise
+from iemf.data.sets import av_digits
 from iemf.errors import UserError
 from iemf.files import whole_file, write_json
 from iemf.seeds import Stream, mix_seed

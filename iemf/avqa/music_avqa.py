@@ -17,7 +17,7 @@ from iemf.avqa import vocabulary
 from iemf.avqa.data import AVQAData, AVQASplit
 from iemf.avqa.questions import read_questions
 from iemf.errors import UserError
-from iemf.features.music_avqa import SECONDS, files
+from iemf.features.minutes import SECONDS, files
 
 SPLITS = ("train", "val", "test")
 EVERY = 6  # seconds

@@ -13,8 +13,8 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from iemf.continual.data import ContinualData, FeatureSplit, equal_tasks
-from iemf.data import av_digits
 from iemf.data.noise import Noise, add_noise, draw_snr, standardise
+from iemf.data.sets import av_digits
 from iemf.seeds import Stream, mix_seed
 
 TASKS = 5

@@ -1,1 +1,1 @@
-"""Data sets, one file each; :func:`iemf.data.base.training_loader` and its sibling turn their splits into batches."""
+"""Audio-visual data: sets/ (one file a data set) on preparation/ on sound, images, noise, clips and splits, here."""

@@ -21,8 +21,8 @@ from experiments.grid import available_cores
 from experiments.options import RunConfig, resolve
 from experiments.robustness import RobustnessConfig, find_runs, plan
 from iemf.analysis.robustness_plot import accuracy_over_snr
-from iemf.data import av_digits
 from iemf.data.noise import CLEAN, Noise
+from iemf.data.sets import av_digits
 from iemf.errors import UserError
 from iemf.network import AudioVisualNetwork
 from iemf.training import RunFolder, checkpoint

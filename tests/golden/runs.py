@@ -20,7 +20,7 @@ from experiments.classification.options import RunConfig
 from experiments.continual import options as continual_options
 from experiments.continual import run as continual
 from iemf.avqa import av_digits_qa
-from iemf.data import av_digits
+from iemf.data.sets import av_digits
 
 HASHES = Path(__file__).with_name("hashes.json")
 NETWORKS, VARIANTS = ("ann", "snn"), ("vanilla", "joint", "iemf")
@@ -43,10 +43,10 @@ def digest(path: Path) -> str:
     content = torch.load(path, map_location="cpu", weights_only=True)
     weights = content.get("module", content.get("network"))
     parts = sorted(
-        hashlib.sha256(f"{tensor.dtype} {list(tensor.shape)}".encode() + tensor.contiguous().numpy().tobytes()).hexdigest()
+        hashlib.sha256(f"{tensor.dtype} {list(tensor.shape)}".encode() + tensor.numpy().tobytes()).hexdigest()
         for name, tensor in weights.items()
         if "head" not in name
-    )  # fmt: skip
+    )
     return hashlib.sha256("".join(parts).encode()).hexdigest()[:16]
 
 

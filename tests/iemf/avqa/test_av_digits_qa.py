@@ -6,8 +6,8 @@ import torch
 
 from iemf.avqa import av_digits_qa as qa
 from iemf.avqa.digit_scenes import PLACES, STEPS
-from iemf.data import av_digits
 from iemf.data.noise import Noise
+from iemf.data.sets import av_digits
 from iemf.errors import UserError
 
 COUNTS = {"train": 4, "val": 3, "test": 3}

@@ -4,9 +4,9 @@ from dataclasses import replace
 
 import pytest
 
-from iemf.data import urbansound8k_av
 from iemf.data.preparation import manifest, run
 from iemf.data.preparation.encode import Form
+from iemf.data.sets import urbansound8k_av
 from tests import official
 from tests.media import write_picture
 

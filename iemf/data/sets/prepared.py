@@ -6,13 +6,12 @@ from pathlib import Path
 from torch import Tensor
 
 from iemf.data import audio
+from iemf.data.assemble import assemble
 from iemf.data.base import AudioVisualData
-from iemf.data.clips import SPLITS, Choose, Clips, FrontEnd, View
-from iemf.data.noise import Noise
+from iemf.data.clips import Choose, View
 from iemf.data.preparation import manifest
 from iemf.data.preparation.manifest import is_prepared
 from iemf.data.preparation.shard import Shard
-from iemf.data.split import draw_validation
 from iemf.errors import UserError
 
 __all__ = ["Shards", "is_prepared", "load"]
@@ -43,24 +42,17 @@ class Shards:
         return self.__dict__ | {"open": {}}  # maps do not travel to a worker that is spawned
 
 
-def load(
-    root: Path,
-    dataset: str,
-    seed: int = 0,
-    view: View = View(),  # noqa: B008  immutable
-    noise: Noise = Noise(),  # noqa: B008
-    test_noise: Noise | None = None,
-    spectrogram_size: int | None = None,
-) -> AudioVisualData:
+def load(root: Path, dataset: str, view: View = View(), **options) -> AudioVisualData:  # noqa: B008  immutable
     """The prepared data set ``dataset`` under ``root``.
 
     Args:
-        root: what experiments.prepare made.
+        root: the prepared folder.
         dataset: its name; another one's folder is refused.
-        seed, view, noise, test_noise, spectrogram_size: see :func:`iemf.data.folder.load`.
+        view: no more sound and frames than are stored.
+        options: seed, noise, test_noise and spectrogram_size of :func:`iemf.data.assemble.assemble`.
 
     Raises:
-        UserError: not prepared to the end, damaged, or stored with less sound than ``view`` asks for.
+        UserError: not prepared to the end, damaged, or stored with less than ``view`` asks for.
     """
     content = manifest.read(root, dataset)
     if view.seconds > content["form"]["seconds"]:
@@ -73,29 +65,5 @@ def load(
         split: Shards([root / manifest.SHARDS / s["file"] for s in content["shards"] if s["split"] == split])
         for split in content["clips"]
     }
-    rows = {split: (source, range(len(source.labels))) for split, source in sources.items()}
-    if "val" not in rows:
-        source = sources["train"]
-        aside = draw_validation(source.labels, content["classes"], seed)
-        rows["train"] = source, [row for row, chosen in enumerate(aside) if not chosen]
-        rows["val"] = source, [row for row, chosen in enumerate(aside) if chosen]
-    noises = {"train": noise, "val": noise, "test": test_noise or noise}
-    datasets = {
-        split: Clips(source, chosen, view, split == "train", seed, noises[split], SPLITS.index(split))
-        for split, (source, chosen) in rows.items()
-    }
-    return AudioVisualData(
-        name=dataset,
-        classes=tuple(content["classes"]),
-        audio_channels=1,
-        visual_channels=3,
-        front_end=FrontEnd(spectrogram_size),
-        set_epoch=lambda epoch: setattr(datasets["train"], "epoch", epoch),
-        about={
-            "root": str(root),
-            "clips": {split: len(data) for split, data in datasets.items()},
-            "skipped": content["skipped"],
-            "made_from": content["made_from"],
-        },
-        **datasets,
-    )
+    about = {"skipped": content["skipped"], "made_from": content["made_from"]}
+    return assemble(dataset, content["classes"], sources, root, view=view, about=about, **options)

@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 import torch
 
-from iemf.data import av_digits
 from iemf.data.base import training_loader
 from iemf.data.noise import CLEAN, Noise, standardise
+from iemf.data.sets import av_digits
 from iemf.errors import UserError
 
 

@@ -7,8 +7,8 @@ import pytest
 import torch
 
 from iemf.errors import UserError
-from iemf.features import music_avqa
-from iemf.features.music_avqa import read_minute
+from iemf.features import minutes
+from iemf.features.minutes import read_minute
 from tests.media import write_video
 
 
@@ -33,10 +33,10 @@ def test_a_film_without_sound_is_named(tmp_path):
 
 
 def test_features_lie_where_the_public_ones_do(tmp_path):
-    assert not music_avqa.is_done(tmp_path, "v1")
-    music_avqa.write(tmp_path, "v1", {"audio": np.ones((2, 128)), "visual": np.ones((2, 4, 3, 3), np.float16)})
-    assert music_avqa.is_done(tmp_path, "v1")
+    assert not minutes.is_done(tmp_path, "v1")
+    minutes.write(tmp_path, "v1", {"audio": np.ones((2, 128)), "visual": np.ones((2, 4, 3, 3), np.float16)})
+    assert minutes.is_done(tmp_path, "v1")
     assert np.load(tmp_path / "vggish" / "v1.npy").dtype == np.float32
     assert np.load(tmp_path / "res18_14x14" / "v1.npy").shape == (2, 4, 3, 3)
     (tmp_path / "vggish" / "v1.npy").unlink()
-    assert not music_avqa.is_done(tmp_path, "v1")
+    assert not minutes.is_done(tmp_path, "v1")

@@ -8,9 +8,10 @@ import soundfile
 import torch
 from PIL import Image
 
-from iemf.data import audio, folder
+from iemf.data import audio
 from iemf.data.base import evaluation_loader, training_loader
 from iemf.data.clips import Clips, View
+from iemf.data.sets import folder
 from iemf.errors import UserError
 from tests.conftest import write_clip
 
@@ -20,8 +21,8 @@ def load(root, frames=1, **options):
 
 
 def clips(split):
-    """The clips behind a split."""
-    return split.source.clips
+    """The clips of a split."""
+    return [split.source.clips[row] for row in split.rows]
 
 
 def test_splits_classes_and_shapes(tree):

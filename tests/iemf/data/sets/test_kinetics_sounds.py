@@ -1,33 +1,10 @@
-"""Layouts and lists, the official ones among them where they are at hand."""
-
-from collections import Counter
+"""Kinetics-Sounds: its folders and lists, the official ones among them where they are at hand."""
 
 import pytest
 
-from iemf.data import crema_d, kinetics_sounds, urbansound8k_av
+from iemf.data.sets import kinetics_sounds
 from iemf.errors import UserError
 from tests import official
-from tests.conftest import OFFICIAL
-
-
-@pytest.fixture
-def official_lists():
-    if not OFFICIAL.is_dir():
-        pytest.skip("the official list files are not at hand; IEMF_OFFICIAL_LISTS names their folder")
-    return OFFICIAL
-
-
-def test_the_official_lists_of_crema_d(official_lists, tmp_path):
-    (tmp_path / "AudioWAV").mkdir()
-    (tmp_path / "VideoFlash").mkdir()
-    listing = crema_d.list_clips(tmp_path, official_lists / "crema_d")
-    assert {split: len(clips) for split, clips in listing.splits.items()} == crema_d.PUBLISHED
-    assert listing.classes == ("ANG", "DIS", "FEA", "HAP", "NEU", "SAD")
-    counts = Counter(listing.classes[clip.label] for clip in listing.splits["test"])
-    assert counts == {"SAD": 140, "FEA": 133, "DIS": 129, "HAP": 123, "NEU": 114, "ANG": 105}
-    for clip in listing.splits["train"]:
-        assert clip.id.split("_")[2] == listing.classes[clip.label]
-    assert listing.splits["test"][0].problem == f"AudioWAV holds no {listing.splits['test'][0].id}.wav"
 
 
 def test_the_official_lists_of_kinetics_sounds(official_lists, tmp_path):
@@ -46,48 +23,6 @@ def test_the_official_lists_of_kinetics_sounds(official_lists, tmp_path):
     assert listing.classes == tuple(f"class {label:02d}" for label in range(31))
     assert sum(not clip.problem for clip in listing.splits["train"]) == 31
     assert {clip.problem for clip in listing.splits["test"]} == {"no file of this name"}
-
-
-def test_crema_d_prefers_the_official_film_of_two(tmp_path):
-    official.crema_d(tmp_path, per_class=3)
-    (tmp_path / "VideoFlash" / "1001_DFÄ_ANG_XX.mp4").touch()
-    listing = crema_d.list_clips(tmp_path)
-    clip = next(clip for clip in listing.splits["train"] + listing.splits["test"] if clip.id == "1001_DFÄ_ANG_XX")
-    assert clip.film.name == "1001_DFÄ_ANG_XX.flv"
-
-
-@pytest.mark.parametrize(
-    ("line", "words"),
-    [
-        ("1000_DFA_ANG_XX", "train.csv line 4 has 1 fields, not 2"),
-        ("1009_DFA_ANG_XX,JOY", "'JOY'"),
-        ("1009_DFA_ANG_XX,HAP", "is not a clip and its emotion"),
-        ("1000_DFA_ANG_XX,ANG", "names 1000_DFA_ANG_XX twice"),
-        ("1001_DFÄ_ANG_XX,ANG", "test.csv names 1001_DFÄ_ANG_XX, which .*train.csv has too"),
-    ],
-)
-def test_bad_lines_in_crema_ds_lists(tmp_path, line, words):
-    official.crema_d(tmp_path, per_class=3)
-    with (tmp_path / "train.csv").open("a", encoding="utf-8") as file:
-        file.write(line + "\n")
-    with pytest.raises(UserError, match=words):
-        crema_d.list_clips(tmp_path)
-
-
-def test_a_list_of_everything_stands_for_the_training_list(tmp_path):
-    official.crema_d(tmp_path, per_class=4)
-    expected = crema_d.list_clips(tmp_path)
-    lines = [line for split in ("test", "train") for line in (tmp_path / f"{split}.csv").read_text().splitlines()]
-    (tmp_path / "train.csv").unlink()
-    (tmp_path / "data.csv").write_text("\n".join(lines) + "\n")
-    assert crema_d.list_clips(tmp_path).splits == expected.splits
-
-
-def test_one_list_of_crema_d_is_not_enough(tmp_path):
-    official.crema_d(tmp_path, per_class=3)
-    (tmp_path / "test.csv").unlink()
-    with pytest.raises(UserError, match=r"test\.csv is missing; both lists are needed"):
-        crema_d.list_clips(tmp_path)
 
 
 @pytest.mark.parametrize(
@@ -161,19 +96,3 @@ def test_labels_whose_clips_lie_in_one_folder_are_refused(tmp_path):
     (tmp_path / "my_train.txt").write_text(text)
     with pytest.raises(UserError, match="labels 1 and 5 lie in one folder, 'café chatter'"):
         kinetics_sounds.list_clips(tmp_path)
-
-
-def test_a_folder_that_is_no_class_of_urbansound(tmp_path):
-    official.urbansound8k_av(tmp_path, per_class=6)
-    (tmp_path / "Dataset_v3_sound" / "whale").mkdir()
-    with pytest.raises(UserError, match="whale is not a class"):
-        urbansound8k_av.list_clips(tmp_path)
-
-
-def test_the_split_of_urbansound_is_seven_to_three_in_every_class(tmp_path):
-    official.urbansound8k_av(tmp_path)
-    listing = urbansound8k_av.list_clips(tmp_path)
-    counts = {split: Counter(clip.label for clip in clips) for split, clips in listing.splits.items()}
-    assert counts == {"train": {0: 7, 1: 7, 2: 7}, "test": {0: 3, 1: 3, 2: 3}}
-    other = urbansound8k_av.list_clips(tmp_path, seed=1)
-    assert {c.id for c in other.splits["test"]} != {c.id for c in listing.splits["test"]}

@@ -7,13 +7,13 @@ import pytest
 import torch
 from PIL import Image
 
-from iemf.data import prepared, urbansound8k_av
 from iemf.data.base import evaluation_loader
-from iemf.data.clips import View
+from iemf.data.clips import Clips, View
 from iemf.data.noise import CLEAN, Noise
 from iemf.data.preparation import manifest, run
 from iemf.data.preparation.encode import Form
 from iemf.data.preparation.shard import Shard
+from iemf.data.sets import prepared, urbansound8k_av
 from iemf.errors import UserError
 from tests import official
 
@@ -76,7 +76,7 @@ def test_only_training_is_augmented_and_anew_in_every_epoch(root):
     assert [torch.equal(before[name], after[name]) for name in before] == [False, True, True]
     assert not torch.equal(before["train"], pictures(load(root, seed=1).train))
     for split in (data.val, data.test):  # resized, not cropped
-        plain = prepared.Clips(split.source, split.rows, VIEW, training=False)
+        plain = Clips(split.source, split.rows, VIEW, training=False)
         assert torch.equal(pictures(split), pictures(plain))
 
 
@@ -107,7 +107,7 @@ def test_the_test_split_has_its_own_noise_and_no_two_splits_share_theirs(root):
     both.test.rows = [row]
     noise = [
         (split[0].audio - quiet[0].audio / 32767)
-        for split, quiet in ((both.val, clean.val), (both.test, prepared.Clips(clean.test.source, [row], VIEW, False)))
+        for split, quiet in ((both.val, clean.val), (both.test, Clips(clean.test.source, [row], VIEW, False)))
     ]
     assert torch.corrcoef(torch.stack(noise))[0, 1].abs() < 0.05
 

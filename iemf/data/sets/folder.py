@@ -8,7 +8,6 @@ Without ``val`` a tenth of each class of ``train`` is set aside, seeded. Sound b
 :mod:`iemf.data.audio`, computed on the device a batch at a time; images are cropped in training and resized otherwise.
 """
 
-import re
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -19,13 +18,13 @@ from torch import Tensor
 from tqdm import tqdm
 
 from iemf.data import audio, image, video
+from iemf.data.assemble import assemble
 from iemf.data.base import AudioVisualData
 from iemf.data.clip import Clip, is_image, is_sound, is_video, visible
-from iemf.data.clips import SPLITS, Choose, Clips, FrontEnd, View
-from iemf.data.noise import Noise
+from iemf.data.clips import SPLITS, Choose
+from iemf.data.names import natural_order
 from iemf.data.preparation.encode import Form
 from iemf.data.preparation.listing import Listing
-from iemf.data.split import draw_validation
 from iemf.errors import UserError
 
 
@@ -129,12 +128,6 @@ def find_images(clip: Clip, pictures: dict[str, Path], films: dict[str, Path]) -
     return replace(clip, problem=f"has no image beside it: expected {clip.id}.jpg, .png, .mp4 or a folder {clip.id}/")
 
 
-def natural_order(path: Path) -> list[tuple[bool, int, str]]:
-    """Sort key by which frame_2 comes before frame_10."""
-    parts = re.split(r"(\d+)", path.name)
-    return [(part.isdigit(), int(part) if part.isdigit() else 0, part) for part in parts]
-
-
 def check_files(clips: list[Clip]) -> None:
     """Open every file's header, so that most broken ones are named now and not after hours of training.
 
@@ -173,23 +166,12 @@ class Files:
         return wave, image.stack(pictures)
 
 
-def load(
-    root: Path,
-    seed: int = 0,
-    view: View = View(),  # noqa: B008  immutable
-    noise: Noise = Noise(),  # noqa: B008
-    test_noise: Noise | None = None,
-    spectrogram_size: int | None = None,
-) -> AudioVisualData:
+def load(root: Path, **options) -> AudioVisualData:
     """The tree under ``root``.
 
     Args:
         root: holds ``train``, ``test`` and, if the split is yours to choose, ``val``.
-        seed: of the validation split, of the augmentation and of the training noise.
-        view: frames, their size and the length of the sound; one frame gives visual [B, 3, H, W], N [B, N, 3, H, W].
-        noise: signal-to-noise ratios of train and val.
-        test_noise: those of test; by default the same.
-        spectrogram_size: resize spectrograms to this side.
+        options: seed, view, noise, test_noise and spectrogram_size of :func:`iemf.data.assemble.assemble`.
 
     Raises:
         UserError: the tree is not of this form, or a file in it cannot be read; the message names it.
@@ -197,23 +179,4 @@ def load(
     classes, splits = list_tree(root)
     for clips in splits.values():
         check_files(clips)
-    if "val" not in splits:
-        clips = splits["train"]
-        aside = draw_validation([clip.label for clip in clips], classes, seed)
-        splits["train"] = [clip for clip, chosen in zip(clips, aside, strict=True) if not chosen]
-        splits["val"] = [clip for clip, chosen in zip(clips, aside, strict=True) if chosen]
-    noises = {"train": noise, "val": noise, "test": test_noise or noise}
-    datasets = {
-        name: Clips(Files(clips), range(len(clips)), view, name == "train", seed, noises[name], SPLITS.index(name))
-        for name, clips in splits.items()
-    }
-    return AudioVisualData(
-        name="folder",
-        classes=classes,
-        audio_channels=1,
-        visual_channels=3,
-        front_end=FrontEnd(spectrogram_size),
-        set_epoch=lambda epoch: setattr(datasets["train"], "epoch", epoch),
-        about={"root": str(root), "clips": {name: len(split) for name, split in datasets.items()}},
-        **datasets,
-    )
+    return assemble("folder", classes, {split: Files(clips) for split, clips in splits.items()}, root, **options)

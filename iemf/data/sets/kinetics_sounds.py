@@ -17,7 +17,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from iemf.data.clip import Clip, is_image, is_sound, is_video
-from iemf.data.folder import natural_order
+from iemf.data.names import natural_order
 from iemf.data.preparation.encode import Form
 from iemf.data.preparation.listing import Listing, checksum, find_file, read_list
 from iemf.errors import UserError

@@ -1,4 +1,4 @@
-"""A film of a minute as the encoders of question answering see it: a frame and a second of sound, sixty times."""
+"""A film as question answering sees it, a frame and a second of sound sixty times; the files of its features."""
 
 from pathlib import Path
 from typing import NamedTuple

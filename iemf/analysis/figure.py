@@ -1,0 +1,37 @@
+"""Figures as objects: drawn and written without pyplot, so a notebook's backend and open figures stay as they are."""
+
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+
+def panels(rows: int, columns: int, size: tuple[float, float], **options) -> tuple[Figure, np.ndarray]:
+    """A figure of ``size`` (width, height in inches) and its axes [rows, columns].
+
+    Args:
+        options: of :meth:`matplotlib.figure.Figure.subplots`.
+    """
+    figure = Figure(figsize=size, layout="constrained")
+    return figure, figure.subplots(rows, columns, squeeze=False, **options)
+
+
+def save(figure: Figure, path: Path) -> None:
+    """Write ``figure`` as PNG to ``path``, whole or not at all."""
+    temporary = path.with_name(f".{path.name}")
+    figure.savefig(temporary, dpi=150, format="png")
+    temporary.replace(path)
+
+
+def mean_and_band(
+    axis: Axes, x: Sequence[float], curves: Iterable[Sequence[float]], alpha: float = 0.2, **style
+) -> None:
+    """The mean of curves over ``x``, with ± one deviation where there are several; ``alpha`` of that band."""
+    stack = np.array(list(curves), dtype=float)
+    mean = stack.mean(0)
+    axis.plot(x, mean, **style)
+    if len(stack) > 1:
+        deviation = stack.std(0, ddof=1)
+        axis.fill_between(x, mean - deviation, mean + deviation, alpha=alpha, lw=0, color=style["color"])

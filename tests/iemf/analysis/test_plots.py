@@ -1,0 +1,103 @@
+"""Every kind of picture, drawn from made-up records, and what drawing leaves alone."""
+
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from iemf.analysis import avqa_plots, continual_plots, plots, robustness_plot, style
+
+VARIANTS = tuple(style.VARIANT_LABELS)
+LABELS = {
+    "concat": "Concat",
+    "lfm": "LFM",
+    "lwf": "LwF",
+    "av-cil": "AV-CIL",
+    "baseline": "baseline",
+    "st-avqa": "ST-AVQA",
+}
+NETWORKS = tuple(style.NETWORK_LABELS)
+
+
+def accuracies(path):
+    cells = {(n, m, v): [50.0, 52.0] for n in NETWORKS for m in ("concat", "lfm") for v in VARIANTS}
+    plots.accuracies(cells, LABELS, path, "made up")
+
+
+def coefficient(path):
+    run = [{"val_accuracy_fused": 10.0 * epoch, "xi": 1 + epoch / 10} for epoch in range(4)]
+    histories = {(n, "concat"): {v: [run, run] for v in VARIANTS} for n in NETWORKS}
+    plots.coefficient_over_epochs(histories, LABELS, path)
+
+
+def firing_rates(path):
+    layers = [{"modality": m, "layer": f"layer {i}", "rate": 0.1 * i, "silent": 0.02}
+              for m in ("audio", "visual", "fusion") for i in range(3)]  # fmt: skip
+    plots.firing_rates(layers, path, "made up")
+
+
+def average_accuracy(path):
+    curves = {(n, m, v): [[90.0, 70.0], [88.0, 71.0]] for n in NETWORKS for m in ("lwf", "av-cil") for v in VARIANTS}
+    continual_plots.average_accuracy(curves, LABELS, path, "made up")
+
+
+def forgetting(path):
+    values = {"mean_accuracy": [60.0, 62.0], "average_forgetting": [20.0, 18.0]}
+    cells = {(n, m, v): values for n in NETWORKS for m in ("lwf", "av-cil") for v in VARIANTS}
+    continual_plots.accuracy_and_forgetting(cells, LABELS, path, "made up")
+
+
+def radar(path):
+    charts = [avqa_plots.Chart("sound", {"a": "counting", "b": "comparative", "c": "all"})]
+    values = {"a": [50.0], "b": [70.0], "c": [61.0]}
+    cells = {(n, m, v): values for n in NETWORKS for m in ("baseline", "st-avqa") for v in VARIANTS}
+    avqa_plots.radar(cells, LABELS, charts, path, "made up")
+
+
+def scenes(path):
+    asked = avqa_plots.Asked("How many digits are heard?", "two", {"IEMF": "two", "vanilla": "one"})
+    avqa_plots.scenes([avqa_plots.Example(np.eye(8), ("3", "", "5"), [asked])] * 2, path, "made up")
+
+
+def robustness(path):
+    rows = [{"network": n, "method": "concat", "variant": v, "seed": s, "modality": m, "snr": snr,
+             "test_accuracy": 50.0 + snr + s} for n in NETWORKS for v in VARIANTS for s in (0, 1)
+            for m in style.MODALITY_LABELS for snr in (-5.0, 0.0)]  # fmt: skip
+    robustness_plot.accuracy_over_snr(rows, LABELS, {"audio": (-15.0, 0.0), "visual": None}, 10.0, path, "made up")
+
+
+PICTURES = (accuracies, coefficient, firing_rates, average_accuracy, forgetting, radar, scenes, robustness)
+
+
+@pytest.mark.parametrize("draw", PICTURES)
+def test_a_picture_is_drawn_and_nothing_else_is_left(draw, tmp_path):
+    draw(tmp_path / "picture.png")
+    assert [path.name for path in tmp_path.iterdir()] == ["picture.png"]
+    with Image.open(tmp_path / "picture.png") as picture:
+        assert picture.format == "PNG"
+        assert len(np.unique(picture.convert("L"))) > 10
+
+
+NOTEBOOK = """
+import pkgutil, sys
+from pathlib import Path
+import matplotlib
+backend = lambda: dict.__getitem__(matplotlib.rcParams, "backend")  # which does not choose one
+before = backend()
+import iemf.analysis
+for module in pkgutil.iter_modules(iemf.analysis.__path__):
+    __import__(f"iemf.analysis.{module.name}")
+layer = {"modality": "audio", "layer": "one", "rate": 0.1, "silent": 0.0}
+iemf.analysis.plots.firing_rates([layer], Path(sys.argv[1]), "made up")
+assert "matplotlib.pyplot" not in sys.modules, "pyplot"
+assert backend() is before, "backend"
+"""
+
+
+def test_a_notebooks_backend_is_left_alone(tmp_path):
+    """In a process of its own: others may have imported pyplot here."""
+    done = subprocess.run([sys.executable, "-c", NOTEBOOK, tmp_path / "a.png"], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert (tmp_path / "a.png").exists()
