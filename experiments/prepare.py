@@ -92,9 +92,8 @@ def main(config: PrepareConfig) -> None:
         raise UserError(f"--split-seed {config.split_seed} is of no use to {config.dataset}, whose split is given")
     if not config.validate:
         if config.source is None:
-            raise UserError(
-                f"--source is missing: the folder or archive that holds {config.dataset} (docs/datasets.md)"
-            )
+            of = "of your own clips" if config.dataset == "folder" else f"that holds {config.dataset}"
+            raise UserError(f"--source is missing: the folder or archive {of} (docs/datasets.md)")
         run(config, config.source.expanduser().absolute(), out, wanted)
     print("\n".join(manifest.validate(out, config.dataset, published, config.progress)))
 

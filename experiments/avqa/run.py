@@ -81,13 +81,22 @@ def train(run: RunConfig) -> dict:
     """Run to the end and return the results; those of a run that had finished are read, not made again."""
     if not is_finished(run):
         RunFolder(run.out).results_file.unlink(missing_ok=True)  # of a stage 1 whose weights are gone
-    return carry_out(run, _train)
+    return carry_out(run, unchanged_data, _train)
 
 
-def _train(run: RunConfig, folder: RunFolder, accelerator: Accelerator) -> dict:
+def unchanged_data(run: RunConfig) -> AVQAData:
+    """The run's data.
+
+    Raises:
+        UserError: they are not what the run says.
+    """
     data = build.build_data(run)
     if run.data_digest not in (None, data.about["digest"]):
         raise UserError(f"the data of {run.out.name} were changed meanwhile; run the same command again")
+    return data
+
+
+def _train(run: RunConfig, data: AVQAData, folder: RunFolder, accelerator: Accelerator) -> dict:
     trainer = build.build_trainer(run, data, folder, accelerator)
     trainer.fit(resume=run.resume)
     best = best_of(trainer)

@@ -9,6 +9,9 @@ and three PNGs into OUT. Run again, it goes on where it stopped.
 
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
+from typing import Annotated
+
+import tyro
 
 from experiments.classification import report
 from experiments.classification.options import (
@@ -34,8 +37,8 @@ from iemf.training import RunFolder
 class CompareConfig(SweepOptions, TrainingConfig):
     """Run or collect a grid of methods x variants x networks x seeds and tabulate it."""
 
-    networks: tuple[Network, ...] = ("ann", "snn")
-    methods: tuple[MethodName, ...] = PAPER_METHODS
+    networks: Annotated[tuple[Network, ...], tyro.conf.arg(aliases=["--network"])] = ("ann", "snn")
+    methods: Annotated[tuple[MethodName, ...], tyro.conf.arg(aliases=["--method"])] = PAPER_METHODS
     out: Path = Path("runs/compare")
     """Folder of the table; the runs go into OUT/runs."""
 

@@ -11,7 +11,7 @@ import hashlib
 import json
 from collections.abc import Sequence
 from contextlib import closing
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import NamedTuple
 
@@ -142,7 +142,12 @@ def data_options(config: RunConfig, modality: str, snr: float) -> RunConfig:
 
     The seed is not among them: no data set's test split or test noise depends on it.
     """
-    own = {name: getattr(RunConfig(), name) for name in (*OWN, *READ_BY_SOME)}
+    # Where the data lie is no option of the run, but they are read from there.
+    own = {
+        field.name: field.default
+        for field in fields(RunConfig)
+        if field.name in (*OWN, *READ_BY_SOME) and field.name != "data_root"
+    }
     return replace(config, **own, **{f"test_snr_{modality}": (snr, snr)})
 
 

@@ -10,6 +10,7 @@ from experiments.classification import build
 from experiments.classification.options import RunConfig, resolve
 from experiments.sweep.runs import best_of, carry_out, mean_xi, rates_of
 from iemf.classification.stage import ClassificationStage
+from iemf.data.base import AudioVisualData
 from iemf.training import RunFolder, Trainer, TrainingOptions, Window
 from iemf_snn.firing_rate import FiringRates
 
@@ -20,12 +21,11 @@ def train(config: RunConfig) -> dict:
     Raises:
         UserError: see :func:`experiments.classification.options.resolve`, the data sets and the loop.
     """
-    return carry_out(resolve(config), _train)
+    return carry_out(resolve(config), build.build_data, _train)
 
 
-def trainer_of(config: RunConfig, folder: RunFolder, accelerator: Accelerator) -> Trainer:
+def trainer_of(config: RunConfig, data: AudioVisualData, folder: RunFolder, accelerator: Accelerator) -> Trainer:
     """Everything a resolved run trains with."""
-    data = build.build_data(config)
     set_seed(config.seed)
     network = build.build_network(config, data).to(accelerator.device)
     optimizer = build.build_optimizer(config, network)
@@ -38,10 +38,10 @@ def trainer_of(config: RunConfig, folder: RunFolder, accelerator: Accelerator) -
     return Trainer(stage, optimizer, options, folder, accelerator, scheduler, modulation)
 
 
-def _train(config: RunConfig, folder: RunFolder, accelerator: Accelerator) -> dict:
-    trainer = trainer_of(config, folder, accelerator)
+def _train(config: RunConfig, data: AudioVisualData, folder: RunFolder, accelerator: Accelerator) -> dict:
+    trainer = trainer_of(config, data, folder, accelerator)
     trainer.fit(resume=config.resume)
-    network, data = trainer.stage.module, trainer.stage.data
+    network = trainer.stage.module
     with FiringRates(network.encoders) if config.network == "snn" else contextlib.nullcontext() as rates:
         test = trainer.stage.test()
     best = best_of(trainer)

@@ -16,6 +16,7 @@ from experiments.sweep.options import Network, SweepOptions, cells_of_sweep, che
 from experiments.sweep.plan import FORWARD, Size, Trial
 from experiments.sweep.runs import carry_out, mean_xi, rates_of, say, shared_digest
 from iemf.continual import metrics
+from iemf.continual.data import ContinualData
 from iemf.continual.learner import ContinualLearner, check_memory
 from iemf.continual.methods import METHODS
 from iemf.training import RunFolder
@@ -51,11 +52,10 @@ def grid(config: ContinualConfig) -> list[RunConfig]:
 
 def train(run: RunConfig) -> dict:
     """Run to the end and return the results; those of a run that had finished are read, not made again."""
-    return carry_out(run, _train)
+    return carry_out(run, build.build_data, _train)
 
 
-def _train(run: RunConfig, folder: RunFolder, accelerator: Accelerator) -> dict:
-    data = build.build_data(run)
+def _train(run: RunConfig, data: ContinualData, folder: RunFolder, accelerator: Accelerator) -> dict:
     learner = build.build_learner(run, data, folder, accelerator)
     accuracies = learner.fit(resume=run.resume)
     unimodal = learner.unimodal[-1]

@@ -144,7 +144,11 @@ def one_line(box: str) -> str:
     """The message in the framed, possibly coloured text that the parser prints."""
     text = re.sub(r"\x1b\[[0-9;]*m", "", box)
     lines = [line.strip(" │╭╮╰╯─|") for line in text.splitlines()]
-    lines = [line for line in lines if line and not line.startswith(("Parsing error", "Missing", "For full helptext"))]
+    lines = [
+        line
+        for line in lines
+        if line and not line.startswith(("Parsing error", "Missing argument", "Missing from", "For full helptext"))
+    ]
     lines = [line for line in lines if not line.startswith("Unrecognized options") or ":" in line]
     message = " ".join(lines).removeprefix("Value error ").removeprefix("Invalid choice ")
     # The parser lists every type it tried; the option and its value say enough.

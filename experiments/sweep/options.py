@@ -4,14 +4,16 @@ import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Any, ClassVar, Literal, NamedTuple, TypeVar
+from typing import Annotated, Any, ClassVar, Literal, NamedTuple, TypeVar
 
 import torch
+import tyro
 
 from iemf.errors import UserError
 
 Network = Literal["ann", "snn"]
 Variant = Literal["vanilla", "joint", "iemf"]
+Flag = Annotated[bool, tyro.conf.FlagCreatePairsOff]
 VARIANTS: tuple[Variant, ...] = ("vanilla", "joint", "iemf")
 OF_IEMF = ("gamma", "gate", "scale", "modulate_from")
 
@@ -41,9 +43,13 @@ class SweepOptions:
 
     variants: tuple[Variant, ...] = VARIANTS
     """vanilla: the task's own loss; joint: the heads' losses too, ξ = 1; iemf: these, and ξ on the fusion layer."""
-    iemf: bool | None = None
-    """--iemf: that variant alone (with --joint: both); --no-iemf: leave it out."""
-    joint: bool | None = None
+    iemf: Flag = False
+    """That variant alone; with --joint: both."""
+    joint: Flag = False
+    """Likewise."""
+    no_iemf: Flag = False
+    """All variants but this."""
+    no_joint: Flag = False
     """Likewise."""
     seeds: tuple[int, ...] = (0, 1, 2)
     jobs: int | None = None
@@ -132,10 +138,9 @@ def cells_of_sweep(runs: Sequence[Run], rules: Sequence[ReadBy]) -> list[Run]:
 
 def chosen_variants(config: SweepOptions) -> tuple[Variant, ...]:
     """Those of ``variants`` that ``iemf`` and ``joint`` leave: the ones asked for, or all but those refused."""
-    asked = {"iemf": config.iemf, "joint": config.joint}
-    wanted = {name for name, value in asked.items() if value}
-    left_out = {name for name, value in asked.items() if value is False}
-    return tuple(v for v in config.variants if (v in wanted if wanted else v not in left_out))
+    wanted = {name for name, value in (("iemf", config.iemf), ("joint", config.joint)) if value}
+    left_out = {name for name, value in (("iemf", config.no_iemf), ("joint", config.no_joint)) if value}
+    return tuple(v for v in config.variants if (v in wanted if wanted else True) and v not in left_out)
 
 
 def checked(config: SweepOptions, *names: str) -> SweepOptions:

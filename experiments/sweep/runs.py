@@ -5,6 +5,7 @@ import time
 from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
+from typing import TypeVar
 
 import torch
 from accelerate import Accelerator
@@ -17,14 +18,16 @@ from iemf.training import RunFolder
 from iemf.training.loop import Trainer
 from iemf_snn.firing_rate import FiringRates
 
-Work = Callable[[Run, RunFolder, Accelerator], dict]
+Data = TypeVar("Data")
+Work = Callable[[Run, Data, RunFolder, Accelerator], dict]
 
 
-def carry_out(run: Run, work: Work) -> dict:
+def carry_out(run: Run, read: Callable[[Run], Data], work: Work) -> dict:
     """Run to the end and return the results; those of a run that had finished are read, not made again.
 
     Args:
         run: resolved.
+        read: its data; before the folder is made, so that bad data leave nothing behind.
         work: trains and tests; what it returns opens the results.
 
     Raises:
@@ -37,12 +40,13 @@ def carry_out(run: Run, work: Work) -> dict:
         return results
     began = time.perf_counter()
     with accelerated(run.precision) as accelerator:
+        data = read(run)
         accelerator.wait_for_everyone()  # every process has looked at the folder before one of them writes to it
         if accelerator.is_main_process:
             folder.start(run.stored())
         folder.identify(run.stored())
         accelerator.wait_for_everyone()
-        results = work(run, folder, accelerator) | {
+        results = work(run, data, folder, accelerator) | {
             "seed": run.seed,
             "seconds_this_session": time.perf_counter() - began,
             "device": str(accelerator.device),

@@ -9,7 +9,7 @@ from torch.utils.data import DataLoader, Dataset
 
 from iemf.data import video
 from iemf.errors import UserError
-from iemf.processes import begin_worker
+from iemf.pool import begin_worker
 
 
 class Read(NamedTuple):
