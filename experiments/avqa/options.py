@@ -4,21 +4,18 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, ClassVar, Literal
 
-import tyro
-
 from experiments.sweep import published
 from experiments.sweep.options import (
     OF_IEMF,
     CommonOptions,
-    Network,
     ReadBy,
     RunBase,
     Variant,
     check_common,
     check_least,
+    filled,
     of_iemf,
     of_snn,
-    without_unread,
 )
 from iemf.errors import UserError
 
@@ -74,21 +71,20 @@ class RunConfig(TrainingConfig, RunBase):
     """One model on one data set with one seed."""
 
     task: ClassVar[str] = "avqa"
-    network: Network = "ann"
     model: ModelName | Literal["grounding"] = "baseline"
     variant: Variant = "vanilla"
     blind: tuple[Modality, ...] = ()
     """Modalities whose features are zeros: the blind baselines."""
-    seed: int = 0
-    out: Path = Path("runs/avqa/run")
-    resume: bool = True
-    progress: bool = True
-    data_digest: tyro.conf.Suppress[str | None] = None
 
     @property
     def cell(self) -> tuple[str, str, str, tuple[str, ...]]:
         """(network, model, variant, blind to)."""
         return self.network, self.model, self.variant, self.blind
+
+    @property
+    def parts(self) -> list[str]:
+        """Of its folder's name."""
+        return [*self.cell[:3], *(f"no-{kind}" for kind in self.blind)]
 
     def paper(self) -> str | None:
         """What Table S5 has for it: ANNs on MUSIC-AVQA."""
@@ -121,19 +117,13 @@ def defaults_of(run: RunConfig) -> dict[str, Any]:
     return chosen | {"gamma": 1.0, "gate": "tanh", "scale": scale, "modulate_from": 0, "time_steps": 4, "cache": CACHE}
 
 
-def defaults_of_iemf(run: RunConfig) -> dict[str, Any]:
-    """Of the options of IEMF."""
-    return {name: value for name, value in defaults_of(run).items() if name in OF_IEMF}
-
-
 def resolve(run: RunConfig) -> RunConfig:
     """Fill in the defaults, leave out what is not read; refuse values out of range.
 
     Raises:
         UserError: naming the option and its value.
     """
-    missing = {name: value for name, value in defaults_of(run).items() if getattr(run, name) is None}
-    run = without_unread(replace(run, **missing), RULES)
+    run = filled(run, defaults_of(run), RULES)
     check_common(run)
     check_least(run, {"epochs": 1, "match_epochs": 1, "batch_size": 2, "width": 4, "drop_every": 1})
     if run.width % 4:

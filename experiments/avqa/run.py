@@ -2,7 +2,7 @@
 
 import contextlib
 from collections.abc import Sequence
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Annotated
 
@@ -19,14 +19,15 @@ from experiments.avqa.options import (
     ModelName,
     RunConfig,
     TrainingConfig,
-    defaults_of_iemf,
+    defaults_of,
     resolve,
 )
 from experiments.sweep import published
-from experiments.sweep.execution import SweepTask, sweep
-from experiments.sweep.options import Network, SweepOptions, cells_of_sweep, checked, run_name
-from experiments.sweep.plan import FORWARD, Size, Trial
+from experiments.sweep.execution import sweep
+from experiments.sweep.options import Network, SweepOptions, cells_of_sweep, checked, fields_of, placed
+from experiments.sweep.plan import FORWARD
 from experiments.sweep.runs import best_of, carry_out, mean_xi, rates_of, say, shared_digest
+from experiments.sweep.task import Size, SweepTask, Trial
 from iemf.avqa import accuracy
 from iemf.avqa.data import AVQAData
 from iemf.avqa.stages import predict
@@ -55,20 +56,14 @@ class AVQAConfig(SweepOptions, TrainingConfig):
 def grid(config: AVQAConfig) -> list[RunConfig]:
     """One resolved run a cell and seed; the blind ones last."""
     config = checked(config, "networks", "models")
-    shared = {field.name: getattr(config, field.name) for field in fields(TrainingConfig)}
-    shared |= {name: shared[name].expanduser() for name in ("cache", "data_root") if shared[name] is not None}
+    places = {name: None if (value := getattr(config, name)) is None else value.expanduser()
+              for name in ("cache", "data_root")}  # fmt: skip
+    shared = fields_of(config, TrainingConfig, progress=config.progress, **places)
     cells = [(n, m, v, ()) for n in config.networks for m in config.models for v in config.variants]
     cells += [("ann", "baseline", "vanilla", blind) for blind in BLIND if config.blind]
-    runs = [RunConfig(**shared, network=n, model=m, variant=v, blind=blind, seed=seed, progress=config.progress)
+    runs = [RunConfig(**shared, network=n, model=m, variant=v, blind=blind, seed=seed)
             for n, m, v, blind in cells for seed in config.seeds]  # fmt: skip
-    return [replace(run, out=config.out.expanduser() / "runs" / name_of(run))
-            for run in map(resolve, cells_of_sweep(runs, RULES))]  # fmt: skip
-
-
-def name_of(run: RunConfig) -> str:
-    """Of its folder."""
-    unable = (f"no-{kind}" for kind in run.blind)
-    return run_name(*run.cell[:3], *unable, run=run, defaults=defaults_of_iemf(run))
+    return placed(map(resolve, cells_of_sweep(runs, RULES)), defaults_of, config.out)
 
 
 def is_finished(run: RunConfig) -> bool:
@@ -165,11 +160,11 @@ def trial(run: RunConfig, accelerator: Accelerator) -> Trial:
     """The first batch, without a stage 1 before it, which changes nothing in time."""
     trainer = build.build_trainer(run, build.build_data(run), RunFolder(run.out), accelerator, taught=False)
     batch = next(iter(trainer.stage.batches(0)))
-    return Trial(trainer.stage, trainer.raw_optimizer, trainer.modulation, batch, len(batch.batch.answer))
+    return Trial(trainer.step, batch, len(batch.batch.answer))
 
 
 TASK = SweepTask(
-    "avqa", train, size_of, report.write, prepare=prepare, mark=with_digest,
+    train, size_of, report.write, prepare=prepare, mark=with_digest,
     before=lambda run: run.grounding if run.model == "st-avqa" else None, finished=is_finished,
     epoch_cost=lambda run: 1 if run.model == "baseline" else 2,  # grounding doubles an epoch's length
 )  # fmt: skip

@@ -7,7 +7,7 @@ Runs what is missing under OUT/runs, collects what is there, and writes table.md
 and three PNGs into OUT. Run again, it goes on where it stopped.
 """
 
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Annotated
 
@@ -20,14 +20,15 @@ from experiments.classification.options import (
     MethodName,
     RunConfig,
     TrainingConfig,
-    defaults_of_iemf,
+    defaults_of,
     resolve,
 )
 from experiments.classification.run import train
 from experiments.classification.size import size_of
-from experiments.sweep.execution import SweepTask, default_jobs, sweep
-from experiments.sweep.options import Network, SweepOptions, cells_of_sweep, checked, run_name
+from experiments.sweep.execution import default_jobs, sweep
+from experiments.sweep.options import Network, SweepOptions, cells_of_sweep, checked, fields_of, placed
 from experiments.sweep.runs import results_of
+from experiments.sweep.task import SweepTask
 from iemf.data.digest import digest_of
 from iemf.pool import available_cores
 from iemf.training import RunFolder
@@ -50,7 +51,7 @@ def grid(config: CompareConfig) -> list[RunConfig]:
         UserError: see :func:`experiments.sweep.options.checked` and :func:`resolve`.
     """
     config = checked(config, "networks", "methods")
-    shared = {field.name: getattr(config, field.name) for field in fields(TrainingConfig)}
+    shared = fields_of(config, TrainingConfig, progress=config.progress)
     if config.workers is None and config.dataset != "av-digits":
         shared["workers"] = max(0, available_cores() // (config.jobs or default_jobs()) - 1)
     if config.data_root is not None:
@@ -62,10 +63,7 @@ def grid(config: CompareConfig) -> list[RunConfig]:
         for variant in config.variants
         for seed in config.seeds
     ]
-    folder = config.out.expanduser() / "runs"
-    resolved = [resolve(run) for run in cells_of_sweep(runs, RULES)]
-    return [replace(run, out=folder / run_name(*run.cell, run=run, defaults=defaults_of_iemf(run)))
-            for run in resolved]  # fmt: skip
+    return placed(map(resolve, cells_of_sweep(runs, RULES)), defaults_of, config.out)
 
 
 def with_digest(runs: list[RunConfig]) -> list[RunConfig]:
@@ -75,7 +73,7 @@ def with_digest(runs: list[RunConfig]) -> list[RunConfig]:
             for run, config in zip(runs, stored, strict=True)]  # fmt: skip
 
 
-TASK = SweepTask("compare", train, size_of, report.write, mark=with_digest)
+TASK = SweepTask(train, size_of, report.write, mark=with_digest)
 
 
 def main(config: CompareConfig) -> None:

@@ -7,23 +7,20 @@ from pathlib import Path
 from typing import Any, ClassVar, Literal
 
 import torch
-import tyro
 
 from experiments.sweep import published
 from experiments.sweep.options import (
-    OF_IEMF,
     CommonOptions,
-    Network,
     ReadBy,
     RunBase,
     Variant,
     check_common,
     check_least,
+    filled,
     of_iemf,
     of_snn,
     refuse_unread,
     shown,
-    without_unread,
 )  # fmt: skip
 from iemf.balance import METHODS
 from iemf.data.digest import digest_of
@@ -99,8 +96,6 @@ class TrainingConfig(CommonOptions):
     """all but av-digits: frames of a clip; 1 by default, kinetics-sounds 3."""
     seconds: float | None = None
     """all but av-digits: length of the sound; 3 by default, urbansound8k-av 4."""
-    data_digest: tyro.conf.Suppress[str | None] = None
-    """Filled in: which preparation of --data-root the run was made with; resumed, it must be the same."""
     workers: int | None = None
     """all but av-digits: processes that read files; by default one less than there are cores."""
 
@@ -110,18 +105,15 @@ class RunConfig(TrainingConfig, RunBase):
     """Train one audio-visual classifier; the best epoch is chosen on validation, test is read once."""
 
     task: ClassVar[str] = "classification"
-    network: Network = "ann"
     method: MethodName = "concat"
     iemf: bool = False
     """Joint learning (L_av + L_a + L_v) with the fusion layer's update scaled by ξ."""
     joint: bool = False
     """The control: joint learning alone, ξ = 1."""
-    seed: int = 0
     out: Path = Path("runs/classification")
     """The run's folder."""
     resume: bool = False
     """Go on with the run in --out; start it if there is none."""
-    progress: bool = True
 
     @property
     def variant(self) -> Variant:
@@ -174,11 +166,6 @@ def defaults_of(config: RunConfig) -> dict[str, Any]:
     return defaults
 
 
-def defaults_of_iemf(config: RunConfig) -> dict[str, Any]:
-    """Of the options of IEMF."""
-    return {name: value for name, value in defaults_of(config).items() if name in OF_IEMF}
-
-
 def resolve(config: RunConfig) -> RunConfig:
     """Fill in the defaults; refuse options that nothing would read, and values out of range.
 
@@ -186,11 +173,10 @@ def resolve(config: RunConfig) -> RunConfig:
         UserError: naming the option, its value and what to do.
     """
     refuse(config)
-    missing = {name: value for name, value in defaults_of(config).items() if getattr(config, name) is None}
+    config = filled(config, defaults_of(config), RULES)
     if config.data_root is not None:
-        missing["data_root"] = config.data_root.expanduser().absolute()
-        missing["data_digest"] = config.data_digest or digest_of(missing["data_root"])
-    config = without_unread(replace(config, **missing), RULES)
+        root = config.data_root.expanduser().absolute()
+        config = replace(config, data_root=root, data_digest=config.data_digest or digest_of(root))
     ratios = {name: getattr(config, name) for name in SNRS}
     config = replace(config, **{name: snr * 2 for name, snr in ratios.items() if snr is not None and len(snr) == 1})
     check_ranges(config)

@@ -92,11 +92,8 @@ def find_runs(folder: Path) -> tuple[list[RunConfig], int]:
 
 def refuse_mixed(configs: Sequence[RunConfig]) -> None:
     """Raise UserError for runs whose mean would mean nothing: of other data or options, or one run twice."""
-    first: dict[object, tuple[object, Path]] = {}
+    first: dict[str, tuple[object, Path]] = {}
     for config in configs:
-        cell = (config.network, config.method, config.variant, config.seed)
-        if (other := first.setdefault(cell, (None, config.out))[1]) != config.out:
-            raise UserError(f"{other} and {config.out} are the same run; remove one")
         for name, value in vars(config).items():
             if name in OWN or (value is None and name in READ_BY_SOME):
                 continue
@@ -104,6 +101,10 @@ def refuse_mixed(configs: Sequence[RunConfig]) -> None:
             if value != expected:
                 raise UserError(f"{other} has {name}={expected!r}, {config.out} {value!r}; one table takes runs that "
                                 f"share it")  # fmt: skip
+    cells: dict[tuple, Path] = {}
+    for config in configs:
+        if (other := cells.setdefault((*config.cell, config.seed), config.out)) != config.out:
+            raise UserError(f"{other} and {config.out} are the same run; remove one")
 
 
 def refuse_other_data(configs: Sequence[RunConfig]) -> None:

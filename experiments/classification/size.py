@@ -8,7 +8,8 @@ from torch import Tensor
 from experiments.classification import build
 from experiments.classification.options import RunConfig
 from experiments.sweep import published
-from experiments.sweep.plan import FORWARD, Size, Trial
+from experiments.sweep.plan import FORWARD
+from experiments.sweep.task import Size, Trial
 from iemf.balance import METHODS
 from iemf.classification.stage import ClassificationStage
 from iemf.data.audio import HOP, N_FFT, SAMPLE_RATE
@@ -16,6 +17,7 @@ from iemf.data.base import AudioVisualData, Batch, KeepInputs
 from iemf.data.preparation import manifest
 from iemf.data.sets import av_digits, crema_d, kinetics_sounds, prepared, urbansound8k_av
 from iemf.errors import UserError
+from iemf.training import RunFolder, Trainer, TrainingOptions
 
 CLASSES = {"av-digits": 10, "crema-d": len(crema_d.CLASSES), "kinetics-sounds": kinetics_sounds.LABELS,
            "urbansound8k-av": len(urbansound8k_av.CLASSES)}  # fmt: skip
@@ -74,7 +76,11 @@ def trial(config: RunConfig, accelerator: Accelerator) -> Trial:
     data = AudioVisualData("random", tuple(map(str, range(classes))), audio_channels=audio.shape[1],
                            visual_channels=visual.shape[-3], front_end=KeepInputs(), **splits)  # fmt: skip
     stage = ClassificationStage(network, build.build_method(config, network), data, count, 0, accelerator)
-    return Trial(stage, optimizer, build.build_modulation(config, network, optimizer), batch, count)
+    modulation = build.build_modulation(config, network, optimizer)
+    trainer = Trainer(
+        stage, optimizer, TrainingOptions(1, 0), RunFolder(config.out), accelerator, modulation=modulation
+    )
+    return Trial(trainer.step, batch, count)
 
 
 def random_input(config: RunConfig, batch: int, device: torch.device) -> tuple[Tensor, Tensor]:

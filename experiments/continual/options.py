@@ -1,25 +1,21 @@
 """The options of a class-incremental run, and what they default to for each benchmark and recipe."""
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar, Literal
 
-import tyro
-
 from experiments.sweep import published
 from experiments.sweep.options import (
-    OF_IEMF,
     CommonOptions,
-    Network,
     ReadBy,
     RunBase,
     Variant,
     check_common,
     check_least,
+    filled,
     of_iemf,
     of_snn,
     shown,
-    without_unread,
 )
 from iemf.continual.methods import METHODS
 from iemf.errors import UserError
@@ -83,14 +79,8 @@ class RunConfig(TrainingConfig, RunBase):
     """One method on one benchmark with one seed."""
 
     task: ClassVar[str] = "continual"
-    network: Network = "ann"
     method: MethodName = "av-cil"
     variant: Variant = "vanilla"
-    seed: int = 0
-    out: Path = Path("runs/continual/run")
-    resume: bool = True
-    progress: bool = True
-    data_digest: tyro.conf.Suppress[str | None] = None
 
     @property
     def cell(self) -> tuple[str, str, str]:
@@ -134,19 +124,13 @@ def defaults_of(run: RunConfig) -> dict[str, Any]:
     return chosen | {"gamma": 1.0, "gate": "tanh", "scale": scale, "modulate_from": 0, "time_steps": 4}
 
 
-def defaults_of_iemf(run: RunConfig) -> dict[str, Any]:
-    """Of the options of IEMF."""
-    return {name: value for name, value in defaults_of(run).items() if name in OF_IEMF}
-
-
 def resolve(run: RunConfig) -> RunConfig:
     """Fill in the defaults, leave out what is not read; refuse values out of range.
 
     Raises:
         UserError: naming the option and its value.
     """
-    missing = {name: value for name, value in defaults_of(run).items() if getattr(run, name) is None}
-    run = without_unread(replace(run, **missing), RULES)
+    run = filled(run, defaults_of(run), RULES)
     check_common(run)
     check_least(run, {"epochs": 1, "batch_size": 1, "exemplar_batch_size": 1, "features": 1, "memory": 1,
                       "weight_decay": 0, "instance": 0, "category": 0})  # fmt: skip
@@ -166,7 +150,7 @@ def check_released(run: RunConfig) -> None:
     """Raise UserError for what the released code cannot do."""
     if run.network == "snn":
         raise UserError("`recipe` released has no activations that could spike; leave out `networks` snn or `recipe`")
-    scale = defaults_of_iemf(run)["scale"]
+    scale = defaults_of(run)["scale"]
     if run.variant == "iemf" and (run.scale != scale or run.modulate_from):
         raise UserError(f"`recipe` released has ξ on the {scale} of {run.method}, in epochs of its own; leave out "
                         f"`scale` and `modulate_from`")  # fmt: skip

@@ -1,7 +1,7 @@
 """A class-incremental run, from its config to its results, and the sweep over them."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Annotated
 
@@ -9,12 +9,13 @@ import tyro
 from accelerate import Accelerator
 
 from experiments.continual import build, report
-from experiments.continual.options import RULES, MethodName, RunConfig, TrainingConfig, defaults_of_iemf, resolve
+from experiments.continual.options import RULES, MethodName, RunConfig, TrainingConfig, defaults_of, resolve
 from experiments.sweep import published
-from experiments.sweep.execution import SweepTask, sweep
-from experiments.sweep.options import Network, SweepOptions, cells_of_sweep, checked, run_name
-from experiments.sweep.plan import FORWARD, Size, Trial
+from experiments.sweep.execution import sweep
+from experiments.sweep.options import Network, SweepOptions, cells_of_sweep, checked, fields_of, placed
+from experiments.sweep.plan import FORWARD
 from experiments.sweep.runs import carry_out, mean_xi, rates_of, say, shared_digest
+from experiments.sweep.task import Size, SweepTask, Trial
 from iemf.continual import metrics
 from iemf.continual.data import ContinualData
 from iemf.continual.learner import ContinualLearner, check_memory
@@ -38,16 +39,13 @@ class ContinualConfig(SweepOptions, TrainingConfig):
 def grid(config: ContinualConfig) -> list[RunConfig]:
     """One resolved run a cell and seed."""
     config = checked(config, "networks", "methods")
-    shared = {field.name: getattr(config, field.name) for field in fields(TrainingConfig)}
-    if config.data_root is not None:
-        shared["data_root"] = config.data_root.expanduser().absolute()
+    root = None if config.data_root is None else config.data_root.expanduser().absolute()
+    shared = fields_of(config, TrainingConfig, data_root=root, progress=config.progress)
     runs = [
-        RunConfig(**shared, network=n, method=m, variant=v, seed=s, progress=config.progress)
+        RunConfig(**shared, network=n, method=m, variant=v, seed=s)
         for n in config.networks for m in config.methods for v in config.variants for s in config.seeds
     ]  # fmt: skip
-    folder = config.out.expanduser() / "runs"
-    return [replace(run, out=folder / run_name(*run.cell, run=run, defaults=defaults_of_iemf(run)))
-            for run in map(resolve, cells_of_sweep(runs, RULES))]  # fmt: skip
+    return placed(map(resolve, cells_of_sweep(runs, RULES)), defaults_of, config.out)
 
 
 def train(run: RunConfig) -> dict:
@@ -129,10 +127,10 @@ def trial(run: RunConfig, accelerator: Accelerator) -> Trial:
     learner.trainer(0).release()
     trainer = learner.trainer(1)
     batch = next(iter(trainer.stage.batches(0)))
-    return Trial(trainer.stage, trainer.raw_optimizer, trainer.modulation, batch, len(batch[1].label))
+    return Trial(trainer.step, batch, len(batch[1].label))
 
 
-TASK = SweepTask("continual", train, size_of, report.write, prepare=prepare, mark=with_digest,
+TASK = SweepTask(train, size_of, report.write, prepare=prepare, mark=with_digest,
                  epochs=lambda run: run.epochs * len(build.build_data(run).tasks),
                  epoch_cost=lambda run: 1)  # fmt: skip
 

@@ -1,8 +1,8 @@
 """A sweep: plan or run a grid of configs, several at a time, pick up where an earlier attempt stopped, tabulate."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from contextlib import closing
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 
 import torch
@@ -11,35 +11,10 @@ from tqdm import tqdm
 from experiments.sweep import plan
 from experiments.sweep.options import Run, RunBase, SweepOptions
 from experiments.sweep.runs import results_of
+from experiments.sweep.task import SweepTask
 from iemf.errors import UserError
 from iemf.pool import available_cores, in_processes
 from iemf.training import RunFolder
-
-Done = list[tuple[Run, dict]]
-
-
-def _nothing(runs: Sequence[Run]) -> None:
-    """The default of a task that needs no preparation."""
-
-
-def _alone(run: Run) -> None:
-    """The default of a task whose runs need no other."""
-
-
-@dataclass(frozen=True)
-class SweepTask:
-    """What a task tells the sweep of itself; every function can be imported by a fresh process."""
-
-    program: str
-    train: Callable[[Run], dict]
-    size: Callable[[Run], plan.Size]  # what a run would train, for the estimate
-    write: Callable[[Done, Path, int], str]  # (finished runs, folder, number of unfinished) -> the table
-    prepare: Callable[[Sequence[Run]], None] = _nothing  # makes or checks data before hours of training
-    mark: Callable[[list[Run]], list[Run]] = list  # with the digest of the data that they are trained on
-    before: Callable[[Run], Run | None] = _alone  # a run that must have finished first
-    finished: Callable[[Run], bool] = lambda run: results_of(run) is not None
-    epoch_cost: Callable[[Run], float] = lambda run: run.time_steps or 1  # of an epoch, relative to others
-    epochs: Callable[[Run], int] = lambda run: run.epochs
 
 
 def sweep(config: SweepOptions, runs: list[Run], task: SweepTask, out: Path) -> None:

@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal, NamedTuple, TypeVar
 
@@ -61,20 +61,30 @@ class SweepOptions:
     progress: bool = True
 
 
+@dataclass(frozen=True)
 class RunBase:
-    """What a sweep asks of a run's config; a dataclass that derives from it has these fields, and a ``variant``."""
+    """What a sweep asks of a run's config, which has a ``variant``, a field or a property, besides."""
 
     task: ClassVar[str]
-    network: Network
-    seed: int
-    out: Path
-    resume: bool
-    progress: bool
+    network: Network = "ann"
+    seed: int = 0
+    out: Path = Path("runs/run")
+    """The run's folder."""
+    resume: bool = True
+    """Go on with the run in --out; start it if there is none."""
+    progress: bool = True
+    data_digest: tyro.conf.Suppress[str | None] = None
+    """Filled in: which state of the data the run was made with; resumed, it must be the same."""
 
     @property
     def cell(self) -> tuple:
         """(network, method, variant, ...): runs of one cell differ in their seed alone."""
         raise TypeError(f"{type(self).__name__} does not say which cell it belongs to")
+
+    @property
+    def parts(self) -> Sequence[str]:
+        """Of its folder's name."""
+        return self.cell
 
     def paper(self) -> str | None:
         """What the paper has for this run, in words."""
@@ -161,7 +171,24 @@ def checked(config: SweepOptions, *names: str) -> SweepOptions:
     return config
 
 
-def run_name(*parts: str, run: Any, defaults: Mapping[str, Any]) -> str:
+def filled(run: Run, defaults: Mapping[str, Any], rules: Iterable[ReadBy]) -> Run:
+    """The run with the defaults of what is left open, and without what it does not read."""
+    missing = {name: value for name, value in defaults.items() if getattr(run, name) is None}
+    return without_unread(replace(run, **missing), rules)
+
+
+def fields_of(config: object, kind: type, **others: Any) -> dict[str, Any]:
+    """What runs take over from a sweep: the fields of the dataclass ``kind``, some with ``others`` as their value."""
+    return {field.name: getattr(config, field.name) for field in fields(kind)} | others
+
+
+def placed(runs: Iterable[Run], defaults: Callable[[Run], Mapping[str, Any]], out: Path) -> list[Run]:
+    """Resolved runs, each in a folder of its own under OUT/runs."""
+    folder = out.expanduser() / "runs"
+    return [replace(run, out=folder / run_name(run, defaults(run))) for run in runs]
+
+
+def run_name(run: RunBase, defaults: Mapping[str, Any]) -> str:
     """Of a run's folder: its cell, the options of IEMF that are not the default, and its seed.
 
     Another γ is so another cell, beside the first.
@@ -169,7 +196,7 @@ def run_name(*parts: str, run: Any, defaults: Mapping[str, Any]) -> str:
     own = [f"{name.replace('_', '-')}{getattr(run, name):g}" if isinstance(getattr(run, name), int | float) else
            f"{name}-{getattr(run, name)}"
            for name in OF_IEMF if getattr(run, name) not in (None, defaults.get(name))]  # fmt: skip
-    return "-".join([*parts, *own, f"seed{run.seed}"])
+    return "-".join([*run.parts, *own, f"seed{run.seed}"])
 
 
 def plain(value: object) -> object:

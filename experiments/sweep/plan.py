@@ -1,11 +1,8 @@
 """What a sweep would train, and how long that would take on this machine: a few training steps are timed."""
 
-from __future__ import annotations
-
 import statistics
 import time
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any, NamedTuple
 
 import torch
 
@@ -13,38 +10,9 @@ from experiments.sweep.accelerator import accelerated
 from experiments.sweep.options import Run
 from experiments.sweep.runs import results_of
 from experiments.sweep.table import table_lines
-from iemf.modulation import InverseEffectiveness
-from iemf.training.stage import Stage
-from iemf.training.step import Step
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
-
-    from accelerate import Accelerator
-
-    from experiments.sweep.execution import SweepTask
+from experiments.sweep.task import SweepTask, Trial
 
 FORWARD = 1 / 3  # of a training step: what a sample costs that is only evaluated
-
-
-class Trial(NamedTuple):
-    """A stage to time: its optimiser, IEMF or None, a batch on the device, and how many samples it holds."""
-
-    stage: Stage
-    optimizer: torch.optim.Optimizer
-    modulation: InverseEffectiveness | None
-    batch: Any
-    samples: int
-
-
-class Size(NamedTuple):
-    """A run's training samples, those that are only evaluated counted by what they cost, and how to time it."""
-
-    samples: float
-    trial: Callable[[Accelerator], Trial]
-    like: tuple  # runs that are alike in this take as long a sample
-    labels: tuple[str, str]  # method and variant, as tables call them
-    paper: str  # its number, or a dash
 
 
 def describe(runs: Sequence[Run], task: SweepTask) -> str:
@@ -63,7 +31,7 @@ def describe(runs: Sequence[Run], task: SweepTask) -> str:
         size = task.size(example)
         if size.like not in speeds:
             with accelerated(example.precision) as accelerator:
-                speeds[size.like] = samples_a_second(size.trial(accelerator), accelerator)
+                speeds[size.like] = samples_a_second(size.trial(accelerator), accelerator.device)
         hours = size.samples / speeds[size.like] / 3600
         left = [run for run in of_cell if results_of(run) is None]
         finished += len(of_cell) - len(left)
@@ -79,16 +47,14 @@ def describe(runs: Sequence[Run], task: SweepTask) -> str:
     return "\n".join([table_lines(header, rows), "", note])
 
 
-def samples_a_second(trial: Trial, accelerator: Accelerator) -> float:
+def samples_a_second(trial: Trial, device: torch.device) -> float:
     """Training samples a second: the loop's own step."""
-    network, optimizer = accelerator.prepare(trial.stage.module, trial.optimizer)
-    step = Step(trial.stage, network, optimizer, accelerator, trial.modulation)
-    network.train()
-    on_gpu = accelerator.device.type == "cuda"
+    trial.step.network.train()
+    on_gpu = device.type == "cuda"
 
     def seconds() -> float:
         began = time.perf_counter()
-        step(trial.batch, 0)
+        trial.step(trial.batch, 0)
         if on_gpu:
             torch.cuda.synchronize()
         return time.perf_counter() - began
