@@ -45,6 +45,7 @@ setup(
         "cuda13": ["cupy-cuda13x"],
         "bench": ["snntorch", "norse"],
         "extract": EXTRACT,
-        "test": [*DIGITS, *EXTRACT, "pytest", "hypothesis", "ruff"],
+        "test": [*DIGITS, *EXTRACT, "pytest", "pytest-xdist", "hypothesis", "ruff"],
+        "docs": ["mkdocs-material>=9.5,<10", "mkdocstrings[python]>=0.26,<2"],
     },
 )

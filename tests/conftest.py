@@ -8,17 +8,26 @@ import numpy as np
 import pytest
 import soundfile
 import torch
+from accelerate import Accelerator
+from accelerate.state import AcceleratorState
 from hypothesis import settings
 from PIL import Image
 
 from iemf.fusion import ConcatFusion
 from iemf.network import AudioVisualNetwork
+from iemf.pool import available_cores
 
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))  # `experiments` is run from the checkout, as the README says
 
 # List and question files of the public data sets; tests that parse them whole are skipped where they are not.
 OFFICIAL = Path(os.environ.get("IEMF_OFFICIAL_LISTS", ROOT.parent / "shared" / "data"))
+
+# Of several processes each takes its share of the cores, and so do the programs that they start.
+if (workers := int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", 1))) > 1:
+    threads = max(1, available_cores() // workers)
+    torch.set_num_threads(threads)
+    os.environ.setdefault("OMP_NUM_THREADS", str(threads))
 
 settings.register_profile("ci", deadline=None, derandomize=True, max_examples=60)
 settings.load_profile("ci")
@@ -61,6 +70,13 @@ def batch():
     generator = torch.Generator().manual_seed(7)
     audio, visual = (torch.randn(5, 1, 2, 2, generator=generator) for _ in range(2))
     return audio, visual, torch.tensor([0, 1, 2, 0, 1])
+
+
+@pytest.fixture
+def accelerator(request):
+    """On the CPU, or as an indirect parameter says; its state is the whole process's, so it is forgotten afterwards."""
+    yield Accelerator(**getattr(request, "param", {"cpu": True}))
+    AcceleratorState._reset_state(reset_partial_state=True)
 
 
 def write_clip(folder: Path, name: str, seed: int, pitch: float) -> None:

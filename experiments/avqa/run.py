@@ -74,8 +74,10 @@ def is_finished(run: RunConfig) -> bool:
 
 def train(run: RunConfig) -> dict:
     """Run to the end and return the results; those of a run that had finished are read, not made again."""
-    if not is_finished(run):
-        RunFolder(run.out).results_file.unlink(missing_ok=True)  # of a stage 1 whose weights are gone
+    folder = RunFolder(run.out)
+    if folder.results() is not None and not is_finished(run):  # a stage 1 whose weights are gone: all of it anew
+        folder.results_file.unlink()
+        folder.last_checkpoint.unlink(missing_ok=True)
     return carry_out(run, unchanged_data, _train)
 
 
