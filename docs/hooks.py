@@ -7,6 +7,7 @@ from mkdocs.config.defaults import MkDocsConfig
 from mkdocs.structure.files import File, Files
 from mkdocs.structure.pages import Page
 
+ROLE = re.compile(r":(?:func|class|meth|mod|attr|data):\s*(?=<code>)")
 OUTSIDE = re.compile(r"\]\(\.\./([^)#]+)\)")
 
 
@@ -25,3 +26,8 @@ def on_files(files: Files, config: MkDocsConfig) -> Files:
 def on_page_markdown(markdown: str, *, page: Page, config: MkDocsConfig, files: Files) -> str:
     """Links to them, as the site has them."""
     return OUTSIDE.sub(r"](repository/\1)", markdown)
+
+
+def on_page_content(html: str, **_: object) -> str:
+    """Names that docstrings mention, without the role of their kind."""
+    return ROLE.sub("", html)

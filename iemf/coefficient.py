@@ -1,9 +1,11 @@
 """The inverse-effectiveness coefficient ξ (He et al. 2025, Eq. 7-10) as pure functions.
 
-c_i   = softmax(logits_i)[y_i]            probability of the true class, per modality and fused (Eq. 7-8)
-S_uni = mean_i mean_m c_i^m               strength of the unimodal evidence                    (Eq. 9)
-S_av  = mean_i c_i^av                     strength of the fused evidence                       (Eq. 9)
-ξ     = γ · (1 + κ(1 - S_uni / S_av))     weak unimodal evidence -> fusion learns faster       (Eq. 10)
+    c_i   = softmax(logits_i)[y_i]            probability of the true class, per modality and fused (Eq. 7-8)
+    S_uni = mean_i mean_m c_i^m               strength of the unimodal evidence                    (Eq. 9)
+    S_av  = mean_i c_i^av                     strength of the fused evidence                       (Eq. 9)
+    ξ     = γ · (1 + κ(1 - S_uni / S_av))     weak unimodal evidence -> fusion learns faster       (Eq. 10)
+
+Nothing here carries a gradient or waits for the device.
 """
 
 from collections.abc import Callable

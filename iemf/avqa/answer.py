@@ -1,6 +1,8 @@
 """From what was heard, seen and asked to an answer: the fusion layer that IEMF modulates, and a head a modality.
 
-logits = fc_answer(act(fc_fusion(act[a; v])) ⊙ q),  logits_a = head_a(a ⊙ q),  logits_v = head_v(v ⊙ q)
+    logits = fc_answer(act(fc_fusion(act[a; v])) ⊙ q),  logits_a = head_a(a ⊙ q),  logits_v = head_v(v ⊙ q)
+
+The fusion layer, which IEMF modulates, is fc_fusion alone.
 """
 
 from collections.abc import Callable

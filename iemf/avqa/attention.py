@@ -1,6 +1,8 @@
 """When to look and listen: attention over time with the question as query (Li et al. 2022).
 
-x' = attention(q, X, X),  y = LayerNorm(x' + W2·ReLU(W1·x'))
+    x' = attention(q, X, X),  y = LayerNorm(x' + W2·ReLU(W1·x'))
+
+One query a sample, the question; keys and values are the steps.
 """
 
 import torch.nn.functional as F

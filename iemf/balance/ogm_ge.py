@@ -1,9 +1,11 @@
 """OGM-GE (Peng et al. 2022): slow down the modality that is ahead, and add noise to generalise.
 
-s_m = Σ_i softmax(out_m)[y_i],  out_m = W_m z_m + b/2         what the fusion owes to modality m
-ρ_v = s_v / s_a,  ρ_a = s_a / s_v
-k_m = 1 - tanh(α·ρ_m)  if ρ_m > 1  else  1                    α = 0.8
-g  <- k_m·g + N(0, std(g) + 1e-8)                             encoder convolutions (4-D weights), epochs 0-50
+    s_m = Σ_i softmax(out_m)[y_i],  out_m = W_m z_m + b/2         what the fusion owes to modality m
+    ρ_v = s_v / s_a,  ρ_a = s_a / s_v
+    k_m = 1 - tanh(α·ρ_m)  if ρ_m > 1  else  1                    α = 0.8
+    g  <- k_m·g + N(0, std(g) + 1e-8)                             encoder convolutions (4-D weights), epochs 0-50
+
+Scores are summed over the global batch; the noise is the same on every replica.
 """
 
 import torch
