@@ -31,24 +31,19 @@ def sweep(config: SweepOptions, runs: list[Run], task: SweepTask, out: Path) -> 
         print(plan.describe(runs, task))
         return
     runs = [replace(run, progress=False, resume=True) for run in runs]
-    failures: list[str] = []
-    if not config.collect:
-        if todo:
-            task.prepare(todo)
-        runs = task.mark(runs)
-        refuse_others(runs)
-        failures = train_missing(runs, config.jobs or default_jobs(), task, config.progress)
-    else:
+    if config.collect:
         runs = [run for run in runs if results_of(run) is not None]
         if not runs:
             raise UserError(f"no finished run under {out / 'runs'}; leave out `collect` to train them")
-        runs = task.mark(runs)
-        refuse_others(runs)
+    elif todo:
+        task.prepare(todo)
+    runs = task.mark(runs)
+    refuse_others(runs)
+    failures = [] if config.collect else train_missing(runs, config.jobs or default_jobs(), task, config.progress)
     done = [(run, results) for run in runs if (results := results_of(run)) is not None]
     if not done:
         raise UserError(f"all {len(runs)} runs failed. {failures[0]}")
-    unfinished = len(todo) if config.collect else len(runs) - len(done)
-    print(task.write(done, out, unfinished))
+    print(task.write(done, out, len(todo) if config.collect else len(runs) - len(done)))
     if failures:
         raise UserError(f"{len(runs) - len(done)} of {len(runs)} runs failed, the table has the others. {failures[0]}")
     files = sorted(path.name for path in out.iterdir() if path.is_file() and not path.name.startswith("."))

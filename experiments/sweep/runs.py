@@ -4,7 +4,6 @@ import sys
 import time
 from collections.abc import Callable
 from dataclasses import asdict
-from pathlib import Path
 from typing import TypeVar
 
 import torch
@@ -92,8 +91,3 @@ def shared_digest(runs: list[Run], digest: Callable[[Run], str | None]) -> list[
 def say(program: str, text: str) -> None:
     """A line beside the results."""
     print(f"{program}: {text}", file=sys.stderr, flush=True)
-
-
-def written(out: Path, names: list[str]) -> str:
-    """The last line of a sweep."""
-    return f"\nWritten to {out}: {', '.join(names)}"
