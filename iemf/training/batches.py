@@ -1,6 +1,7 @@
 """Batches of data that lie ready as rows: each process its share, the next one read while one is worked on."""
 
 from collections.abc import Callable, Iterator, Sequence
+from itertools import cycle, islice
 from typing import TypeVar
 
 import torch
@@ -20,8 +21,8 @@ def share(parts: Sequence[Part], accelerator: Accelerator, *, even: bool) -> lis
         even: repeat the first ones until every process has as many: a training step is taken together.
     """
     parts, count = list(parts), accelerator.num_processes
-    if even and len(parts) % count:
-        parts += parts[: count - len(parts) % count]
+    if even:
+        parts += islice(cycle(list(parts)), -len(parts) % count)  # there may be fewer parts than processes
     return parts[accelerator.process_index :: count]
 
 

@@ -88,7 +88,7 @@ class Trainer:
                 began = time.perf_counter()
                 record = {**self.stage.about, "epoch": epoch, **self._train_epoch(epoch, bar)}
                 rank, measured = self.stage.validate(epoch)
-                self._check_finite("validation loss", rank[1], epoch)
+                self._check_finite("validation loss", -rank[1], epoch)
                 record |= measured | {"lr": self.raw_optimizer.param_groups[0]["lr"]}
                 record["seconds"] = time.perf_counter() - began
                 if self.scheduler is not None:
