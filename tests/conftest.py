@@ -1,5 +1,6 @@
 """Shared fixtures: small networks, small trees of real files."""
 
+import gc
 import os
 import sys
 from pathlib import Path
@@ -75,7 +76,9 @@ def batch():
 @pytest.fixture
 def accelerator(request):
     """On the CPU, or as an indirect parameter says; its state is the whole process's, so it is forgotten afterwards."""
+    gc.freeze()  # Accelerate collects garbage when a task is let go of, and would search all imported modules each time
     yield Accelerator(**getattr(request, "param", {"cpu": True}))
+    gc.unfreeze()
     AcceleratorState._reset_state(reset_partial_state=True)
 
 

@@ -15,6 +15,7 @@ from experiments.sweep import command_line
 from iemf.balance import METHODS
 from tests.conftest import ROOT
 from tests.docs import PAGES, README, RESULTS, blocks, script
+from tests.experiments import helpers
 
 
 def test_the_readme_can_be_read():
@@ -129,20 +130,39 @@ def test_both_models_beat_the_blind_ones_by_the_margin_that_is_told():
     assert f"{found[0]:.1f} to {found[-1]:.1f} points ahead of the best blind baseline" in PAGES["docs/avqa.md"]
 
 
-def test_the_quickstart_as_a_newcomer_types_it(tmp_path):
-    """The script itself, all 16 runs, cut to two short epochs; then again, to see that it repeats nothing."""
-    line = next(block for block in blocks("bash") if "quickstart" in block).split("&& ")[1].split()
-    path = f"{os.path.dirname(sys.executable)}{os.pathsep}{os.environ['PATH']}"
-    environment = os.environ | {"OUT": str(tmp_path / "out"), "PATH": path}
-    short = ["--epochs", "2", "--width", "1", "--batch-size", "500", "--time-steps", "1"]
-    for message in ("16 to go", "16 finished, 0 to go"):
-        done = subprocess.run([*line, *short], cwd=ROOT, env=environment, capture_output=True, text=True, timeout=400)
-        assert done.returncode == 0, done.stderr
-        assert message in done.stdout
-        for method in ("Concat", "MSLR", "OGM-GE", "LFM"):
-            assert done.stdout.count(f"| {method} ") == 2  # ANN and SNN
+def quickstart():
+    """What a newcomer types."""
+    return next(block for block in blocks("bash") if "quickstart" in block).split("&& ")[1].split()
+
+
+def test_the_quickstart_trains_16_runs_and_repeats_nothing(tmp_path):
+    """What its script asks for, all 16 runs, cut to two short epochs and few digits; then again."""
+    assert quickstart() == ["bash", "experiments/quickstart.sh"]
+    short = ["--epochs", 2, "--width", 1, "--batch-size", 240, "--time-steps", 1, "--no-progress"]
+    calls, done = helpers.asked("quickstart.sh", tmp_path / "here", *short, OUT=tmp_path / "out")
+    assert done.returncode == 0, done.stderr
+    [(name, options)] = calls
+    with helpers.fast(), helpers.pool_of_one(), helpers.few_digits():
+        for message in ("16 to go", "16 finished, 0 to go"):
+            code, out, error = helpers.call(name, *options)
+            assert code == 0, error
+            assert message in out
+            for method in ("Concat", "MSLR", "OGM-GE", "LFM"):
+                assert out.count(f"| {method} ") == 2  # ANN and SNN
     for name in ("table.md", "results.json", "accuracy.png", "xi_over_epochs.png", "firing_rates.png"):
         assert (tmp_path / "out" / name).stat().st_size > 0
+
+
+def test_the_quickstart_as_a_newcomer_types_it(tmp_path):
+    """The script itself, cut to one run, in processes of its own."""
+    path = f"{os.path.dirname(sys.executable)}{os.pathsep}{os.environ['PATH']}"
+    environment = os.environ | {"OUT": str(tmp_path / "out"), "PATH": path}
+    short = ["--epochs", "1", "--width", "1", "--batch-size", "500", "--methods", "concat", "--networks", "ann"]
+    done = subprocess.run([*quickstart(), *short, "--iemf"], cwd=ROOT, env=environment, capture_output=True, text=True,
+                          timeout=400)  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    assert "1 to go" in done.stdout
+    assert (tmp_path / "out" / "table.md").read_text(encoding="utf-8").strip() in done.stdout
 
 
 @pytest.fixture

@@ -1,70 +1,53 @@
-"""Programs as their modules run them."""
-
-import sys
+"""Programs as their modules run them, and data for them."""
 
 import pytest
 
-from experiments import (
-    avqa,
-    avqa_data,
-    avqa_encoders,
-    classification,
-    cli,
-    compare,
-    continual,
-    extract,
-    firing_rates,
-    prepare,
-)  # fmt: skip
-from experiments.avqa import AVQAConfig
-from experiments.compare import CompareConfig
-from experiments.continual import ContinualConfig
-from experiments.extract import ExtractConfig
-from experiments.firing_rates import FiringRatesConfig
-from experiments.options import RunConfig
-from experiments.prepare import PrepareConfig
-from iemf.avqa import av_digits_qa
+from experiments.avqa import data as qa_data
 from tests import official
+from tests.experiments import helpers
 from tests.preparing import SMALL
 
-PROGRAMS = {
-    "avqa": (AVQAConfig, avqa.main),
-    "classification": (RunConfig, classification.main),
-    "compare": (CompareConfig, compare.main),
-    "continual": (ContinualConfig, continual.main),
-    "extract": (ExtractConfig, extract.main),
-    "firing_rates": (FiringRatesConfig, firing_rates.main),
-    "prepare": (PrepareConfig, prepare.main),
-}
+
+@pytest.fixture(scope="package", autouse=True)
+def fast():
+    with helpers.fast():
+        yield
 
 
-@pytest.fixture
-def call(monkeypatch, capsys):
+@pytest.fixture(scope="session")
+def call():
     """Run a program as its module does; (exit code, stdout, stderr)."""
-
-    def run(program, *arguments):
-        monkeypatch.setattr(sys, "argv", ["x", *map(str, arguments)])
-        code = 0
-        try:
-            cli.run(*PROGRAMS[program], program)
-        except SystemExit as stop:
-            code = stop.code or 0
-        captured = capsys.readouterr()
-        return code, captured.out, captured.err
-
-    return run
+    return helpers.call
 
 
 @pytest.fixture(scope="module")
-def digits_qa(tmp_path_factory):
-    """The folder of a small av-digits-qa: encoders of one epoch, few scenes."""
+def here():
+    """Sweeps train in this process, which sees a test's patches."""
+    with helpers.pool_of_one():
+        yield
+
+
+@pytest.fixture(scope="module")
+def small(here):
+    """Few digits, and no other processes, which would not know of it."""
+    with helpers.few_digits():
+        yield
+
+
+@pytest.fixture(scope="session")
+def made_qa(tmp_path_factory):
+    """The folder of a small av-digits-qa."""
     folder = tmp_path_factory.mktemp("qa") / "cache"
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(avqa_encoders, "EPOCHS", 1)
-        for split, count in {"train": 40, "val": 10, "test": 12}.items():
-            patch.setitem(av_digits_qa.SCENES, split, count)
-        avqa_data.make_if_missing(folder, progress=False)
-        yield folder
+    with helpers.fast(), helpers.few_digits(), helpers.few_scenes():
+        qa_data.make_if_missing(folder, progress=False)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def digits_qa(made_qa, small):
+    """It, and programs that know how small it is."""
+    with helpers.few_scenes():
+        yield made_qa
 
 
 @pytest.fixture

@@ -14,6 +14,7 @@ import torch
 from torchvision.models import resnet18
 
 from iemf.continual import benchmarks
+from iemf.features.resnet_maps import ResNetMaps
 from iemf.features.vggish import VGGish
 from tests.conftest import ROOT
 from tests.iemf.features.test_encoders import SMALL, save_audio_mae, save_video_mae
@@ -63,40 +64,51 @@ def copied(films, tmp_path_factory):
     return copy
 
 
-def test_from_films_to_a_table(call, films, weights, tmp_path):
-    code, out, err = call("extract", *options(films, weights, tmp_path / "x"))
+@pytest.fixture(scope="module")
+def extracted(call, films, weights, tmp_path_factory):
+    """(the features of all films, what the program printed)."""
+    out = tmp_path_factory.mktemp("features") / "x"
+    code, told, err = call("extract", *options(films, weights, out))
     assert code == 0, err
+    return out, told
+
+
+def test_from_films_to_a_table(call, here, films, weights, extracted, tmp_path):
+    features, out = extracted
     assert "112 clips of ave-ci, 0 left out" in out
-    data = benchmarks.load("ave-ci", tmp_path / "x")
+    data = benchmarks.load("ave-ci", features)
     assert data.train.visual.shape == (56, 8, 4, 12)
     assert data.train.audio.shape == (56, 192)
     assert data.train.audio.std(0).max() > 0
-    code, out, _ = call("extract", *options(films, weights, tmp_path / "x"))  # again: nothing to do
+    before = {path: path.stat().st_mtime_ns for path in features.iterdir()}
+    code, out, _ = call("extract", *options(films, weights, features))  # again: nothing to do
     assert code == 0
-    code, out, err = call("continual", "--dataset", "ave-ci", "--data-root", tmp_path / "x", "--epochs", 1,
+    assert all(path.stat().st_mtime_ns == before[path] for path in features.glob("*.npy"))
+    code, out, err = call("continual", "--dataset", "ave-ci", "--data-root", features, "--epochs", 1,
                           "--methods", "av-cil", "--variants", "iemf", "--seeds", 0, "--out", tmp_path / "run",
                           "--no-progress")  # fmt: skip
     assert code == 0, err
     assert "| AV-CIL" in out
 
 
-def test_rows_are_the_films_own(call, films, weights, tmp_path):
+def test_rows_are_the_films_own(call, films, weights, extracted, tmp_path):
     """Batches of other sizes, other processes: the same features, in the rows of their clips."""
-    assert call("extract", *options(films, weights, tmp_path / "x"))[0] == 0
-    assert call("extract", *options(films, weights, tmp_path / "y"), "--batch-size", 5, "--workers", 2)[0] == 0
-    index = json.loads((tmp_path / "x" / "index.json").read_text())
+    folders = extracted[0], tmp_path / "y"
+    assert call("extract", *options(films, weights, folders[1]), "--batch-size", 5, "--workers", 2)[0] == 0
+    index = json.loads((folders[0] / "index.json").read_text())
     assert index["ids"][57] == "val1_0"
-    a, b = (torch.from_numpy(np.load(tmp_path / out / "audio.npy")).float() for out in "xy")
+    a, b = (torch.from_numpy(np.load(folder / "audio.npy")).float() for folder in folders)
     assert torch.cdist(a, b).argmin(1).tolist() == list(range(112))
-    a, b = (np.load(tmp_path / out / "visual.npy") for out in "xy")
+    a, b = (np.load(folder / "visual.npy") for folder in folders)
     np.testing.assert_allclose(a, b, atol=5e-3)
     assert np.abs(a[56] - a[57]).max() > 0.1  # films of other colours
 
 
-def test_killed_it_goes_on_and_ends_the_same(films, weights, tmp_path):
+def test_killed_it_goes_on_and_ends_the_same(call, films, weights, tmp_path):
     arguments = [str(option) for option in options(films, weights, tmp_path / "x")]
     command = [sys.executable, "-m", "experiments.extract", *arguments, "--batch-size", "2"]
-    process = subprocess.Popen(command, cwd=ROOT, stderr=subprocess.PIPE, text=True)
+    one_thread = os.environ | {"OMP_NUM_THREADS": "1"}  # as this process: sums of floats depend on it
+    process = subprocess.Popen(command, cwd=ROOT, stderr=subprocess.PIPE, text=True, env=one_thread)
     journal = tmp_path / "x" / "journal.bin"
     until = time.monotonic() + 60
     while not (journal.exists() and 0 < sum(journal.read_bytes()) < 100):
@@ -109,8 +121,8 @@ def test_killed_it_goes_on_and_ends_the_same(films, weights, tmp_path):
     done = np.frombuffer(journal.read_bytes(), np.uint8).copy()
     before = np.load(tmp_path / "x" / "visual.npy")[done == 1]
     for out in "xy":
-        command[command.index("--out") + 1] = str(tmp_path / out)
-        subprocess.run(command, cwd=ROOT, check=True, capture_output=True)
+        code, _, err = call("extract", *options(films, weights, tmp_path / out), "--batch-size", 2)
+        assert code == 0, err
     for name in ("audio.npy", "visual.npy", "index.json", "extraction.json"):
         assert (tmp_path / "x" / name).read_bytes() == (tmp_path / "y" / name).read_bytes(), name
     assert np.array_equal(np.load(tmp_path / "x" / "visual.npy")[done == 1], before)
@@ -160,9 +172,8 @@ def test_films_that_come_late_are_taken(call, films, copied, weights, tmp_path):
     assert "112 clips of ave-ci, 0 left out" in out
 
 
-def test_other_weights_are_not_mixed_in(call, films, weights, tmp_path):
-    assert call("extract", *options(films, weights, tmp_path / "x"))[0] == 0
-    code, _, err = call("extract", *options(films, weights, tmp_path / "x"), "--precision", "bf16")
+def test_other_weights_are_not_mixed_in(call, films, weights, extracted):
+    code, _, err = call("extract", *options(films, weights, extracted[0]), "--precision", "bf16")
     assert code == 2
     assert "holds features of other encoders" in err
 
@@ -177,7 +188,14 @@ def avqa_weights(tmp_path_factory):
     return folder
 
 
-def test_features_of_question_answering(call, avqa_weights, tmp_path):
+def test_features_of_question_answering(call, avqa_weights, monkeypatch, tmp_path):
+    encode = ResNetMaps.forward
+
+    def of_each_once(self, frames):  # behind the film's two seconds all are its last one
+        distinct, back = torch.unique_consecutive(frames, dim=0, return_inverse=True)
+        return encode(self, distinct)[back]
+
+    monkeypatch.setattr(ResNetMaps, "forward", of_each_once)
     arguments = ["--task", "avqa", "--source", avqa_weights / "videos", "--vggish", avqa_weights / "vggish.pth",
                  "--resnet", avqa_weights / "resnet.pth", "--workers", 0, "--out", tmp_path / "x",
                  "--no-progress"]  # fmt: skip

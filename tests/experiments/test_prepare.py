@@ -2,16 +2,17 @@
 
 import json
 import os
-import subprocess
-import sys
-from pathlib import Path
 
 import pytest
 from PIL import Image
 
+from experiments.classification.build import build_data
+from experiments.classification.options import RunConfig, resolve
 from tests import official
-from tests.conftest import ROOT
+from tests.experiments import helpers
 from tests.preparing import SMALL, content, ids, rows, skipped
+
+pytestmark = pytest.mark.usefixtures("here")
 
 
 def train_and_compare(call, tmp_path, dataset, data, *options):
@@ -20,7 +21,7 @@ def train_and_compare(call, tmp_path, dataset, data, *options):
     code, _, error = call(
         "compare", "--dataset", dataset, "--data-root", data, "--methods", "concat", "--variants", "iemf",
         "--seeds", 0, "--epochs", 1, "--width", 2, "--batch-size", 7, "--image-size", 32, "--seconds", 0.5,
-        "--workers", 1, "--out", out, *options,
+        "--workers", 0, "--out", out, *options,
     )  # fmt: skip
     assert code == 0, error
     return (out / "table.md").read_text(), json.loads(
@@ -45,7 +46,7 @@ def test_crema_d_from_files_to_table(call, tmp_path):
     assert ids(out) == {split: [n for n in of_split if n not in reasons] for split, of_split in names.items()}
     with Image.open(out / "preview.png") as picture:
         assert picture.size[0] > 800
-    table, results = train_and_compare(call, tmp_path, "crema-d", out)
+    table, results = train_and_compare(call, tmp_path, "crema-d", out, "--workers", 1)
     assert results["data"]["clips"] == {"train": 13, "test": 6, "val": 3}
     assert "paper: vanilla" in table
     assert "| 62.63" in table
@@ -99,8 +100,8 @@ def test_urbansound8k_av_from_pairs_to_table(call, tmp_path):
     assert {"siren/träger 0", "dog_bark/100 (2);-x"} <= {*found["train"], *found["test"]}
     small = {"DATA": out.parent, "DATASETS": "urbansound8k-av", "METHODS": "concat", "VARIANTS": "iemf", "SEEDS": "0"}
     for network, paper in (("ann", 97.86), ("snn", 97.79)):
-        done = bash(
-            f"experiments/classification_{network}.sh", small | {"OUT": tmp_path / "runs"}, "--epochs", 1, "--width", 2,
+        done, _ = script(
+            call, tmp_path, network, small | {"OUT": tmp_path / "runs"}, "--epochs", 1, "--width", 2,
             "--image-size", 32, "--spectrogram-size", 64, "--batch-size", 7, "--workers", 0,
         )  # fmt: skip
         assert done.returncode == 0, done.stderr
@@ -111,35 +112,35 @@ def test_urbansound8k_av_from_pairs_to_table(call, tmp_path):
         assert config["paper"].endswith(f": {paper} % top-1")
 
 
-def bash(script, environment, *options):
-    """A script of ours with this Python."""
-    path = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
-    return subprocess.run(
-        ["bash", ROOT / script, *map(str, options)], capture_output=True, text=True, timeout=300,
-        env=os.environ | {"PATH": path} | {name: str(value) for name, value in environment.items()},
-    )  # fmt: skip
+def script(call, folder, network, environment, *options):
+    """What a script of a table asks for is done in this process; (the script's process, what the programs print)."""
+    calls, done = helpers.asked(f"classification_{network}.sh", folder / "here", *options, **environment)
+    told = ""
+    for name, arguments in calls:
+        code, out, error = call(name, *arguments)
+        assert code == 0, error
+        told += out
+    return done, told
 
 
-def test_the_tables_scripts_want_prepared_data_or_print_their_plan(tmp_path):
-    done = bash("experiments/classification_ann.sh", {})
+def test_the_tables_scripts_want_prepared_data_or_print_their_plan(call, tmp_path):
+    done, _ = script(call, tmp_path, "ann", {})
     assert (done.returncode, done.stderr.count("\n")) == (2, 1)
     assert "DATA is not set" in done.stderr
-    done = bash("experiments/classification_snn.sh", {"DATA": tmp_path, "OUT": tmp_path / "runs"})
+    done, _ = script(call, tmp_path, "snn", {"DATA": tmp_path, "OUT": tmp_path / "runs"})
     assert (done.returncode, done.stderr.count("\n")) == (2, 1)
     assert f"{tmp_path}/crema-d is not prepared: python -m experiments.prepare crema-d" in done.stderr
     environment = {"DRY_RUN": 1, "OUT": tmp_path / "runs", "SEEDS": "0 1", "DATASETS": "kinetics-sounds"}
-    done = bash("experiments/classification_ann.sh", environment, "--width", 2, "--image-size", 32, "--seconds", 0.5)
+    done, out = script(call, tmp_path, "ann", environment, "--width", 2, "--image-size", 32, "--seconds", 0.5)
     assert done.returncode == 0, done.stderr
-    for words in ("== kinetics-sounds", "| OGM-GE | ANN     | iemf    | 64.61 ", "kinetics-sounds: 24 runs, 0 of them"):
-        assert words in done.stdout
+    assert "== kinetics-sounds" in done.stdout
+    for words in ("| OGM-GE | ANN     | iemf    | 64.61 ", "kinetics-sounds: 24 runs, 0 of them"):
+        assert words in out
     assert not (tmp_path / "runs").exists()
 
 
 def test_ones_own_videos_prepared_give_what_the_raw_tree_gives(call, tree, tmp_path):
     """`folder` takes either; sound agrees to the 16-bit step, pictures to JPEG's loss."""
-    from experiments.build import build_data
-    from experiments.options import RunConfig, resolve
-
     out = tmp_path / "prepared"
     assert call("prepare", "folder", "--source", tree, "--out", out, *SMALL)[0] == 0
     options = {"dataset": "folder", "seconds": 0.5, "image_size": 32}

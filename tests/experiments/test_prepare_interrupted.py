@@ -32,7 +32,7 @@ def test_repeated_it_does_nothing_and_a_mended_file_is_taken_up(call, tmp_path, 
     assert len(list((out / "shards").iterdir())) == 6
 
 
-def test_a_kill_in_the_middle_loses_nothing(tmp_path):
+def test_a_kill_in_the_middle_loses_nothing(call, monkeypatch, tmp_path):
     """Killed outright and run again, the folder is byte for byte that of a run that was left alone."""
     raw = tmp_path / "raw"
     official.urbansound8k_av(raw, per_class=40)
@@ -40,8 +40,8 @@ def test_a_kill_in_the_middle_loses_nothing(tmp_path):
     def command(out):
         code = (
             "import sys; from iemf.data.preparation import run; run.CLIPS_A_SHARD = 8\n"
-            "from experiments import cli, prepare\n"
-            "cli.run(prepare.PrepareConfig, prepare.main, 'prepare')"
+            "from experiments.sweep import command_line\n"
+            "command_line.run_program('prepare')"
         )
         return [sys.executable, "-c", code, "urbansound8k-av", "--source", str(raw), "--out", str(out), "--jobs", "1",
                 "--no-progress"]  # fmt: skip
@@ -57,8 +57,9 @@ def test_a_kill_in_the_middle_loses_nothing(tmp_path):
     (killed / "shards" / f".train-00009.arrow.{process.pid}").write_bytes(b"half a shard")
     kept = {p: p.stat().st_mtime_ns for p in killed.glob("shards/*.arrow")}
     assert len(kept) < 15
+    monkeypatch.setattr(run, "CLIPS_A_SHARD", 8)
     for out in (killed, whole):
-        subprocess.run(command(out), cwd=ROOT, check=True, stdout=subprocess.DEVNULL)
+        assert call("prepare", *command(out)[3:])[0] == 0
     assert {p: p.stat().st_mtime_ns for p in kept} == kept
     assert content(killed) == content(whole)
 
@@ -66,8 +67,7 @@ def test_a_kill_in_the_middle_loses_nothing(tmp_path):
 def start_on_two_cores(raw, out, tmp_path):
     """prepare in a process group of its own, once it has begun to write."""
     code = (
-        "from experiments import cli, prepare\n"
-        "if __name__ == '__main__': cli.run(prepare.PrepareConfig, prepare.main, 'prepare')\n"
+        "from experiments.sweep import command_line\nif __name__ == '__main__': command_line.run_program('prepare')\n"
     )
     (tmp_path / "run.py").write_text(code)
     process = subprocess.Popen(
@@ -129,8 +129,8 @@ def test_a_full_disk_is_one_clear_line(tmp_path):
     code = (
         "import resource, signal; signal.signal(signal.SIGXFSZ, signal.SIG_IGN)\n"
         "resource.setrlimit(resource.RLIMIT_FSIZE, (20000, 20000))\n"
-        "from experiments import cli, prepare\n"
-        "cli.run(prepare.PrepareConfig, prepare.main, 'prepare')"
+        "from experiments.sweep import command_line\n"
+        "command_line.run_program('prepare')"
     )
     done = subprocess.run(
         [sys.executable, "-c", code, "urbansound8k-av", "--source", raw, "--out", out, "--jobs", "1", "--no-progress"],

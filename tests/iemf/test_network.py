@@ -15,7 +15,7 @@ def test_frames_are_encoded_one_by_one_and_averaged(make_network, batch):
     network, (audio, visual, _) = make_network(), batch
     frames = torch.stack([visual, visual + 1], dim=1)
     expected = (network.visual_encoder(visual) + network.visual_encoder(visual + 1)) / 2
-    torch.testing.assert_close(network(audio, frames).visual, expected)
+    torch.testing.assert_close(network(audio, frames).features["visual"], expected)
 
 
 def test_heads_train_the_encoders_only_when_asked(make_network, batch):
@@ -23,14 +23,15 @@ def test_heads_train_the_encoders_only_when_asked(make_network, batch):
     for joint in (True, False):
         network = make_network(joint=joint)
         output = network(audio, visual)
-        nn.functional.cross_entropy(output.logits.audio, labels).backward()
+        nn.functional.cross_entropy(output.logits.unimodal["audio"], labels).backward()
         assert network.audio_head.weight.grad.abs().sum() > 0
         assert (network.audio_encoder.conv.weight.grad is not None) == joint
 
 
 def test_detaching_the_heads_changes_no_logit(make_network, batch):
     joint, vanilla = make_network(joint=True)(*batch[:2]), make_network(joint=False)(*batch[:2])
-    for a, b in zip(joint.logits, vanilla.logits, strict=True):
+    assert list(joint.logits.named()) == list(vanilla.logits.named()) == ["audio", "visual", "fused"]
+    for a, b in zip(joint.logits.named().values(), vanilla.logits.named().values(), strict=True):
         assert torch.equal(a, b)
 
 

@@ -47,8 +47,10 @@ def test_every_part_learns(model, visual):
     torch.manual_seed(0)
     network = model(5, visual, 9, 7, 8)
     answered = network(*inputs(visual=visual))
-    assert [logits.shape for logits in answered] == [(3, 7)] * 3
-    sum(logits.square().sum() for logits in answered).backward()
+    assert {name: logits.shape for name, logits in answered.named().items()} == {
+        "audio": (3, 7), "visual": (3, 7), "fused": (3, 7),
+    }  # fmt: skip
+    sum(logits.square().sum() for logits in answered.named().values()).backward()
     still = {name for name, p in network.named_parameters() if p.grad is None or not p.grad.abs().sum() > 0}
     assert {name.split(".")[1] for name in still} <= {"match"}  # of stage 1's loss alone
 
@@ -98,8 +100,31 @@ def test_the_answer_by_hand():
         nn.init.ones_(p)
     a, v, q = torch.tensor([[1.0]]), torch.tensor([[-2.0]]), torch.tensor([[3.0]])
     hidden = torch.tanh(torch.tanh(a) + torch.tanh(v) + 1)
-    for found, expected in zip(network(a, v, q), (hidden * q + 1, a * q + 1, v * q + 1), strict=True):
-        torch.testing.assert_close(found, expected.expand(1, 2))
+    expected = {"audio": a * q + 1, "visual": v * q + 1, "fused": hidden * q + 1}
+    found = network(a, v, q).named()
+    assert list(found) == list(expected)
+    for name, logits in found.items():
+        torch.testing.assert_close(logits, expected[name].expand(1, 2))
+
+
+@pytest.mark.parametrize("joint", [True, False])
+def test_heads_of_a_vanilla_run_are_probes(joint):
+    """The same logits; but no head's gradient reaches what is attended to, and every head has one of its own."""
+    torch.manual_seed(0)
+    network = AnswerNetwork(4, 2, train_encoders_by_heads=joint)
+    parts = [torch.randn(3, 4, requires_grad=True) for _ in range(3)]
+    logits = network(*parts)
+    a, v, q = parts
+    torch.testing.assert_close(
+        logits.unimodal, {"audio": network.head_audio(a * q), "visual": network.head_visual(v * q)}
+    )
+    heads = [p for head in network.heads.values() for p in head.parameters()]
+    loss = sum(each.square().sum() for each in logits.unimodal.values())
+    reached = torch.autograd.grad(loss, [*parts, *heads], allow_unused=True)
+    assert [gradient is not None for gradient in reached[:3]] == [joint] * 3
+    assert all(gradient.abs().sum() > 0 for gradient in reached[3:])
+    fused = torch.autograd.grad(network(*parts).fused.sum(), parts)
+    assert all(gradient.abs().sum() > 0 for gradient in fused)
 
 
 def test_a_spiking_head_has_its_neurons_around_the_fusion():
@@ -130,7 +155,7 @@ def test_grounding_attention_sums_to_one_whatever_the_scale(places, width, scale
     generator = torch.Generator().manual_seed(seed)
     network = MatchNetwork(3, width, 4)
     maps = network.places(scale * torch.randn(2, 3, width, 1, places, generator=generator))
-    grounded = network(network.hear(scale * torch.randn(2, 3, 3, generator=generator)), maps)
+    grounded = network.grounded(network.hear(scale * torch.randn(2, 3, 3, generator=generator)), maps)
     assert grounded.weights.shape == (2, 3, places)
     torch.testing.assert_close(grounded.weights.sum(-1), torch.ones(2, 3))
     assert (grounded.weights > 0).all()
@@ -143,9 +168,9 @@ def test_time_means_are_added_to_what_is_attended():
     for attention in (network.attention_audio, network.attention_visual):
         nn.init.zeros_(attention.norm.weight)
     sound, maps, words = inputs()
-    grounded = network.grounding(network.grounding.hear(sound), network.grounding.places(maps))
+    grounded = network.grounding.grounded(network.grounding.hear(sound), network.grounding.places(maps))
     expected = network.answer(grounded.audio.mean(1), grounded.visual.mean(1), network.question(words))
-    torch.testing.assert_close(network(sound, maps, words).fused, expected.fused)
+    torch.testing.assert_close(network(sound, maps, words), expected)
 
 
 def test_the_match_network_of_stage_1_fits_into_st_avqa():

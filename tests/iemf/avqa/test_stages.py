@@ -1,130 +1,167 @@
-"""Pairs, both stages, and what ξ touches."""
+"""Both stages of question answering: their losses, what ξ touches, what is predicted, and that they learn."""
 
 import copy
 
-import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
-from hypothesis import given
-from hypothesis import strategies as st
 
-from iemf.avqa import vocabulary
 from iemf.avqa.baseline import Baseline
-from iemf.avqa.data import ArrayFeatures, AVQAData, AVQASplit
+from iemf.avqa.data import AVQASplit
 from iemf.avqa.grounding import MatchNetwork
-from iemf.avqa.pairs import draw_others, match_loss, mismatch
-from iemf.avqa.questions import Question
+from iemf.avqa.pairs import MatchLogits, draw_others, match_loss
 from iemf.avqa.st_avqa import STAVQA
-from iemf.avqa.stages import MATCH_WEIGHT, AnswerStage, MatchStage, predict
-from iemf.avqa.trainer import AVQAOptions, AVQATrainer
-from iemf.balance import InverseEffectiveness
-from iemf.training import RunFolder
+from iemf.avqa.stages import MATCH_WEIGHT, AnswerStage, GroundedAnswerStage, MatchStage, Paired, predict
+from iemf.modulation import make_modulation
+from iemf.training import Trainer, TrainingOptions
+from iemf.training.step import Step
+from tests.iemf.small import avqa_network, folder_of, questions
 
-KIND = ("Audio-Visual", "Existential")
-
-
-def data(count=24, videos=6):
-    """Is what is heard seen? Two questions about each of a few videos, answered by their first numbers."""
-    rng = np.random.default_rng(0)
-    audio = rng.normal(size=(videos, 4, 5)).astype(np.float16)
-    visual = rng.normal(size=(videos, 4, 6, 2, 2)).astype(np.float16)
-    number_of = {f"v{number}": number for number in range(videos)}
-    questions = [
-        Question(number, f"v{number % videos}", KIND, ("Is", "it"), "yes" if audio[number % videos, 0, 0] > 0 else "no")
-        for number in range(count)
-    ]
-    words = vocabulary.build(questions)
-    split = AVQASplit(questions, words, ArrayFeatures(audio, visual), number_of)
-    return AVQAData("blobs", words, split, split, split)
+MODELS = [Baseline, STAVQA]
+STAGES = {MatchNetwork: MatchStage, Baseline: AnswerStage, STAVQA: GroundedAnswerStage}
 
 
-def network(model, seed=0):
-    torch.manual_seed(seed)
-    return model(5, 6, 3, 2, 8)
-
-
-@given(st.lists(st.integers(0, 3), min_size=1, max_size=12), st.integers(1, 4), st.integers(0, 50))
-def test_no_pair_is_of_one_video(videos, times, seed):
-    video = torch.tensor(videos)
-    others = draw_others(video, times, torch.Generator().manual_seed(seed))
-    assert others.row.shape == (len(videos), times)
-    assert others.exists.tolist() == [len(set(videos)) > 1] * len(videos)
-    if len(set(videos)) > 1:
-        assert (video[others.row] != video[:, None]).all()
-
-
-def test_every_other_video_is_drawn():
-    others = draw_others(torch.tensor([0, 1, 2, 3]), 200, torch.Generator().manual_seed(0))
-    assert [set(row.tolist()) for row in others.row] == [{1, 2, 3}, {0, 2, 3}, {0, 1, 3}, {0, 1, 2}]
-
-
-def test_a_sound_meets_the_others_picture_of_the_same_time():
+def match_network(width=8):
     torch.manual_seed(0)
-    match = MatchNetwork(5, 6, 8)
-    sound, maps = torch.randn(2, 3, 5), torch.randn(2, 3, 6, 2, 2)
-    audio, places = match.hear(sound), match.places(maps)
-    others = draw_others(torch.tensor([4, 9]), 3, torch.Generator().manual_seed(0))
-    expected = match.matches(match(audio, match.places(maps[[1, 0]])))
-    torch.testing.assert_close(mismatch(match, audio, places, others), expected)
+    return MatchNetwork(5, 6, width)
 
 
-def test_the_match_loss_by_hand():
-    right = torch.tensor([[[0.0, 2.0]], [[0.0, 0.0]]])
-    wrong = torch.tensor([[[1.0, 0.0]], [[9.0, -9.0]]])
-    ce = lambda logits, kind: F.cross_entropy(torch.tensor([logits]), torch.tensor([kind]))  # noqa: E731
-    mean_right = (ce([0.0, 2.0], 1) + ce([0.0, 0.0], 1)) / 2
-    both = match_loss(right, wrong, torch.tensor([True, True]))
-    torch.testing.assert_close(both, (mean_right + (ce([1.0, 0.0], 0) + ce([9.0, -9.0], 0)) / 2) / 2)
-    one = match_loss(right, wrong, torch.tensor([True, False]))
-    torch.testing.assert_close(one, (mean_right + ce([1.0, 0.0], 0)) / 2)
-    none = match_loss(right, wrong, torch.tensor([False, False]))
-    torch.testing.assert_close(none, mean_right / 2)
+def make_stage(model, accelerator, data=None, batch_size=4, seed=0, module=None):
+    """Of one of the three networks; what a run trains it with."""
+    data = data or questions()
+    if module is None:
+        module = match_network() if model is MatchNetwork else avqa_network(model)
+    return STAGES[model](module, data.train, data.val, batch_size, seed, accelerator)
 
 
-def loss_and_batch(model, joint):
-    blobs = data()
-    stage = AnswerStage(network(model).eval(), blobs.val, 4, joint)
-    batch = blobs.train.__getitems__([0, 1, 2])
+def paired(model, data, rows=(0, 1, 2)):
+    """Some questions in float32, and wrong pairs for a model that is told of them."""
+    batch = data.train.__getitems__(list(rows))
     batch = batch._replace(audio=batch.audio.float(), visual=batch.visual.float())
-    return stage, batch, stage.loss(batch, torch.Generator().manual_seed(5))
+    generator = torch.Generator().manual_seed(5)
+    return Paired(batch, draw_others(batch.video, 4, generator) if STAGES[model].paired else None)
+
+
+# ---- batches
+
+
+@pytest.mark.parametrize("model", STAGES)
+def test_an_epoch_has_every_question_once_with_pairs_where_they_are_learnt(accelerator, model):
+    data = questions()
+    stage = make_stage(model, accelerator, data, batch_size=9)
+    batches = list(stage.batches(0))
+    assert [len(batch.answer) for batch, _ in batches] == [9, 9, 6]
+    assert stage.steps == 3
+    videos = torch.cat([batch.video for batch, _ in batches])
+    assert sorted(videos.tolist()) == sorted(data.train.videos.tolist())
+    assert videos.tolist() != data.train.videos.tolist()
+    assert (
+        {batch.audio.dtype for batch, _ in batches} == {batch.visual.dtype for batch, _ in batches} == {torch.float32}
+    )
+    for batch, others in batches:
+        assert (others is not None) == (model is not Baseline)
+        if others is not None:
+            assert others.row.shape == (len(batch.video), 4)
+            assert (batch.video[others.row] != batch.video[:, None]).all()
+
+
+def drawn(stage, epoch):
+    return [
+        (batch.video.tolist(), batch.answer.tolist(), others.row.tolist()) for batch, others in stage.batches(epoch)
+    ]
+
+
+def test_order_and_pairs_are_the_seeds_and_the_epochs_alone(accelerator):
+    first = drawn(make_stage(STAVQA, accelerator), 1)
+    torch.rand(3)
+    again = make_stage(STAVQA, accelerator)
+    drawn(again, 0)
+    assert drawn(again, 1) == first
+    assert drawn(again, 0) != first
+    assert drawn(make_stage(STAVQA, accelerator, seed=1), 1) != first
+
+
+# ---- losses
 
 
 @pytest.mark.parametrize("joint", [False, True])
-@pytest.mark.parametrize("model", [Baseline, STAVQA])
-def test_the_loss_is_the_sum_of_its_parts(model, joint):
-    stage, batch, loss = loss_and_batch(model, joint)
-    answered = stage.module(batch.audio, batch.visual, batch.words)
-    parts = [F.cross_entropy(logits, batch.answer) for logits in (answered if joint else answered[:1])]
+@pytest.mark.parametrize("model", MODELS)
+def test_the_loss_is_the_sum_of_its_parts(accelerator, model, joint):
+    data = questions()
+    torch.manual_seed(0)
+    module = model(5, 6, 3, 2, 8, train_encoders_by_heads=joint).eval()
+    stage = make_stage(model, accelerator, data, module=module)
+    batch, others = paired(model, data)
+    outcome = stage.loss(module, Paired(batch, others), 0)
+    answered = module(batch.audio, batch.visual, batch.words)
+    parts = {f"loss_{name}": F.cross_entropy(logits, batch.answer) for name, logits in answered.named().items()}
+    assert set(parts) == {"loss_audio", "loss_visual", "loss_fused"}
     if model is STAVQA:
-        match = stage.module.grounding
-        audio, places = match.hear(batch.audio), match.places(batch.visual)
-        others = draw_others(batch.video, 4, torch.Generator().manual_seed(5))
-        right, wrong = match.matches(match(audio, places)), mismatch(match, audio, places, others)
-        parts.append(MATCH_WEIGHT * match_loss(right, wrong, others.exists))
+        match = module.grounding
+        heard, places = match.hear(batch.audio), match.places(batch.visual)
+        right, wrong = match.matches(match.grounded(heard, places)), match.mismatched(heard, places, others)
+        parts["loss_match"] = MATCH_WEIGHT * match_loss(MatchLogits(right, wrong), others.exists)
     assert MATCH_WEIGHT == 0.5
-    torch.testing.assert_close(loss, sum(parts))
+    torch.testing.assert_close(outcome.loss, sum(parts.values()))
+    assert outcome.samples == 3
+    right = {f"correct_{name}": (each.argmax(1) == batch.answer).sum() for name, each in answered.named().items()}
+    expected = {name: 3 * loss for name, loss in {"loss": outcome.loss, **parts}.items()} | right
+    torch.testing.assert_close(outcome.totals, {name: total.detach() for name, total in expected.items()})
 
 
-@pytest.mark.parametrize("model", [Baseline, STAVQA])
+@pytest.mark.parametrize("joint", [False, True])
+@pytest.mark.parametrize("model", MODELS)
+def test_heads_always_learn_and_the_encoders_from_them_in_joint_learning_alone(accelerator, model, joint):
+    """Vanilla: what is not a head has the gradient of the fused answer (and the match), as if there were no heads."""
+    data = questions()
+    torch.manual_seed(0)
+    module = model(5, 6, 3, 2, 8, train_encoders_by_heads=joint).eval()
+    stage, pair = make_stage(model, accelerator, data, module=module), paired(model, data)
+    parameters = dict(module.named_parameters())
+    outcome = stage.loss(module, pair, 0)
+    whole = dict(zip(parameters, torch.autograd.grad(outcome.loss, parameters.values()), strict=True))
+    logits, further = stage.answered(module, pair)
+    alone = F.cross_entropy(logits.fused, pair.batch.answer) + sum(further.values())
+    given = torch.autograd.grad(alone, parameters.values(), allow_unused=True)
+    differ = {name for name, gradient in zip(parameters, given, strict=True)
+              if gradient is None or not torch.allclose(gradient, whole[name], rtol=1e-4, atol=1e-7)}  # fmt: skip
+    heads = {name for name in parameters if name.startswith("answer.head_")}
+    assert len(heads) == 4
+    assert all(whole[name].abs().sum() > 0 for name in heads)
+    assert differ >= heads
+    assert (differ == heads) == (not joint)
+
+
+def test_the_match_stages_loss_is_of_both_kinds_of_pair(accelerator):
+    data = questions()
+    stage = make_stage(MatchNetwork, accelerator, data)
+    batch, others = paired(MatchNetwork, data)
+    outcome = stage.loss(stage.module, Paired(batch, others), 0)
+    expected = match_loss(stage.module(batch.audio, batch.visual, others), others.exists)
+    torch.testing.assert_close(outcome.loss, expected)
+    torch.testing.assert_close(outcome.totals, {"loss": 3 * expected.detach()})
+    assert outcome.samples == 3
+    assert outcome.evidence is None  # there is no fusion to modulate
+
+
+# ---- ξ
+
+
+@pytest.mark.parametrize("model", MODELS)
 @pytest.mark.parametrize("scale", ["gradient", "step"])
-def test_xi_touches_fc_fusion_alone(model, scale):
+def test_xi_touches_fc_fusion_alone(accelerator, model, scale):
     """One step with and without ξ from the same weights: all but fc_fusion end the same, and that by the factor ξ."""
+    data = questions()
     ended, begun, xi = {}, None, None
     for modulated in (False, True):
-        module = network(model).eval()
+        module = avqa_network(model).eval()
         begun = copy.deepcopy(module.state_dict())
         optimizer = torch.optim.SGD(module.parameters(), lr=0.1)
-        effect = InverseEffectiveness(module.answer.fc_fusion.parameters(), scale=scale, optimizer=optimizer)
-        blobs = data()
-        stage = AnswerStage(module, blobs.val, 4, True, effect if modulated else None)
-        batch = blobs.train.__getitems__([0, 1, 2])
-        batch = batch._replace(audio=batch.audio.float(), visual=batch.visual.float())
-        stage.loss(batch, torch.Generator().manual_seed(5)).backward()
-        given_xi = stage.on_gradients()
-        assert (given_xi is not None) == modulated
-        xi = given_xi if modulated else None
-        optimizer.step()
+        effect = make_modulation(module.answer.fc_fusion.parameters(), optimizer, scale=scale) if modulated else None
+        stage = make_stage(model, accelerator, data, module=module)
+        totals = Step(stage, module, optimizer, accelerator, effect)(paired(model, data), 0)
+        assert ("xi" in totals) == modulated
+        xi = totals.get("xi")
         ended[modulated] = module.state_dict()
     assert abs(float(xi) - 1) > 1e-3
     for name, before in begun.items():
@@ -134,60 +171,110 @@ def test_xi_touches_fc_fusion_alone(model, scale):
     assert not torch.equal(ended[False]["answer.fc_fusion.weight"], ended[True]["answer.fc_fusion.weight"])
 
 
-def test_xi_is_of_the_heads_and_the_fusion():
-    stage, batch, _ = loss_and_batch(Baseline, True)
-    stage.modulation = InverseEffectiveness(stage.module.answer.fc_fusion.parameters())
-    stage.loss(batch, torch.Generator()).backward()
-    stage.on_gradients()
-    answered = stage.module(batch.audio, batch.visual, batch.words)
-    probability = [logits.softmax(1).gather(1, batch.answer[:, None]).mean() for logits in answered]
-    torch.testing.assert_close(stage.modulation.fused, probability[0])
-    torch.testing.assert_close(stage.modulation.unimodal, (probability[1] + probability[2]) / 2)
+@pytest.mark.parametrize("model", MODELS)
+def test_xi_is_of_the_heads_and_the_fusion(accelerator, model):
+    data = questions()
+    module = avqa_network(model).eval()
+    batch, others = paired(model, data)
+    answered = module(batch.audio, batch.visual, batch.words)
+    probability = {name: logits.softmax(1).gather(1, batch.answer[:, None]).mean()
+                   for name, logits in answered.named().items()}  # fmt: skip
+    optimizer = torch.optim.SGD(module.parameters(), lr=0.1)
+    effect = make_modulation(module.answer.fc_fusion.parameters(), optimizer)
+    stage = make_stage(model, accelerator, data, module=module)
+    totals = Step(stage, module, optimizer, accelerator, effect)(Paired(batch, others), 0)
+    torch.testing.assert_close(totals["s_fused"], probability["fused"])
+    torch.testing.assert_close(totals["s_unimodal"], (probability["audio"] + probability["visual"]) / 2)
 
 
-@pytest.mark.parametrize("model", [Baseline, STAVQA])
-def test_predictions_do_not_depend_on_batches_or_order(model):
-    split, module = data().test, network(model)
-    told = predict(module, split, 24)
+# ---- what is predicted and validated
+
+
+@pytest.mark.parametrize("model", MODELS)
+def test_predictions_do_not_depend_on_batches_or_order(accelerator, model):
+    split, module = questions().test, avqa_network(model)
+    told = predict(module, split, 24, accelerator)
+    assert set(told) == {"audio", "visual", "fused"}
+    assert all(numbers.shape == (24,) for numbers in told.values())
     for size in (1, 5, 7):
-        assert torch.equal(predict(module, split, size), told)
+        for name, numbers in predict(module, split, size, accelerator).items():
+            assert torch.equal(numbers, told[name]), name
     order = torch.randperm(24, generator=torch.Generator().manual_seed(1)).tolist()
-    assert torch.equal(predict(module, split, 5, order), told[order])
+    for name, numbers in predict(module, split, 5, accelerator, order).items():
+        assert torch.equal(numbers, told[name][order]), name
+    batch = split.__getitems__(list(range(24)))
+    with torch.no_grad():
+        answered = module.eval()(batch.audio.float(), batch.visual.float(), batch.words)
+    for name, logits in answered.named().items():
+        assert torch.equal(told[name], logits.argmax(1)), name
+
+
+@pytest.mark.parametrize("model", STAGES)
+def test_validation_does_not_depend_on_batches_or_the_epoch(accelerator, model):
+    """Pairs in stage 1 are drawn for a batch, so there the batches stay."""
+    stage = make_stage(model, accelerator)
+    rank, record = stage.validate(0)
+    assert stage.validate(3) == (rank, record)
+    assert not stage.module.training
+    names = (
+        {"val_match_accuracy"} if model is MatchNetwork else {f"val_accuracy_{n}" for n in ("audio", "visual", "fused")}
+    )
+    assert set(record) == names | {"val_loss"}
+    assert rank == (
+        record["val_match_accuracy" if model is MatchNetwork else "val_accuracy_fused"],
+        -record["val_loss"],
+    )
+    if model is not MatchNetwork:
+        whole = make_stage(model, accelerator, batch_size=24, module=stage.module).validate(0)[1]
+        odd = make_stage(model, accelerator, batch_size=7, module=stage.module).validate(0)[1]
+        assert whole == pytest.approx(odd, rel=1e-5)
+
+
+def test_validation_by_hand(accelerator):
+    data, module = questions(), avqa_network(Baseline).eval()
+    rank, record = make_stage(Baseline, accelerator, data, batch_size=5, module=module).validate(0)
+    batch = data.val.__getitems__(list(range(24)))
+    with torch.no_grad():
+        answered = module(batch.audio.float(), batch.visual.float(), batch.words)
+    loss = F.cross_entropy(answered.fused, batch.answer).item()
+    right = {f"val_accuracy_{name}": 100 * (each.argmax(1) == batch.answer).double().mean().item()
+             for name, each in answered.named().items()}  # fmt: skip
+    assert record == pytest.approx(right | {"val_loss": loss})
+    assert rank == pytest.approx((right["val_accuracy_fused"], -loss))
 
 
 def test_a_blind_model_sees_zeros():
-    blobs = data().blinded(["visual"])
-    batch = blobs.test.__getitems__([0, 1])
+    data = questions().blinded(["visual"])
+    batch = data.test.__getitems__([0, 1])
     assert not batch.visual.any()
     assert batch.audio.any()
-    assert blobs.visual_size == 6
+    assert data.visual_size == 6
 
 
-def test_unknown_answers_are_counted_and_wrong():
-    blobs = data()
-    asked = [blobs.test.questions[0]._replace(answer="never"), blobs.test.questions[1]]
-    split = AVQASplit(asked, blobs.vocabulary, blobs.test.features, blobs.test.video_of)
+def test_unknown_answers_are_counted_and_wrong(accelerator):
+    data = questions()
+    asked = [data.test.questions[0]._replace(answer="never"), data.test.questions[1]]
+    split = AVQASplit(asked, data.vocabulary, data.test.features, data.test.video_of)
     assert split.unknown == 1
     for answer in (0, 1):
-        module = network(Baseline)
+        module = avqa_network(Baseline)
         with torch.no_grad():
             module.answer.fc_answer.weight.zero_()
             module.answer.fc_answer.bias.copy_(F.one_hot(torch.tensor(answer), 2).float())
-        _, record = AnswerStage(module, split, 4).validate()
-        right = blobs.vocabulary.answers[answer] == asked[1].answer
-        assert record["val_accuracy"] == 50.0 * right
+        _, record = AnswerStage(module, split, split, 4, 0, accelerator).validate(0)
+        right = data.vocabulary.answers[answer] == asked[1].answer
+        assert record["val_accuracy_fused"] == 50.0 * right
 
 
-@pytest.mark.parametrize("model", [MatchNetwork, Baseline, STAVQA])
-def test_a_stage_learns(tmp_path, model):
-    blobs = data()
+@pytest.mark.parametrize("model", STAGES)
+def test_a_stage_learns(tmp_path, accelerator, model):
+    data = questions()
     # Few pairs to tell apart: picture and sound of a video begin with the same numbers.
-    blobs.train.features.visual[:, :, :5] = 3 * blobs.train.features.audio[..., None, None]
-    torch.manual_seed(0)
-    module = MatchNetwork(5, 6, 16) if model is MatchNetwork else model(5, 6, 3, 2, 16)
-    stage = MatchStage(module, blobs.val, 24) if model is MatchNetwork else AnswerStage(module, blobs.val, 24)
-    folder = RunFolder(tmp_path)
-    folder.start({})
+    data.train.features.visual[:, :, :5] = 3 * data.train.features.audio[..., None, None]
+    module = match_network(16) if model is MatchNetwork else avqa_network(model, width=16)
+    stage = STAGES[model](module, data.train, data.val, 4, 0, accelerator)
     optimizer = torch.optim.Adam(module.parameters(), lr=5e-3)
-    history = AVQATrainer(stage, blobs.train, AVQAOptions(60, 8, 0, False), folder, optimizer).fit()
-    assert max(list(record.values())[-1] for record in history) > 90
+    options = TrainingOptions(12 if model is MatchNetwork else 5, 0, progress=False)
+    history = Trainer(stage, optimizer, options, folder_of(tmp_path), accelerator).fit()
+    measured = "val_match_accuracy" if model is MatchNetwork else "val_accuracy_fused"
+    assert max(record[measured] for record in history) > 90

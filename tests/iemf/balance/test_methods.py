@@ -8,19 +8,26 @@ import torch.nn.functional as F
 from hypothesis import given
 from hypothesis import strategies as st
 
-from iemf.balance import LFM, MSLR, OGMGE, Accuracies, Concat
-from iemf.balance.lfm import alignment_loss, classification_weight
-from iemf.balance.mslr import accuracy_ratio
-from iemf.balance.ogm_ge import discrepancy_coefficients
+from iemf.balance import METHODS, PAPER, Method, register
+from iemf.balance.concat import Concat
+from iemf.balance.lfm import LFM, alignment_loss, classification_weight
+from iemf.balance.mslr import MSLR, accuracy_ratio
+from iemf.balance.ogm_ge import OGMGE, discrepancy_coefficients
 from iemf.errors import UserError
 from iemf.fusion import FiLMFusion
-from iemf.network import Logits, Output
+from iemf.logits import Logits
+from iemf.network import Output
 
 
 def output_of(fused, audio=None, visual=None, features=None):
     zero = torch.zeros_like(fused)
     z = features if features is not None else (zero, zero)
-    return Output(Logits(zero if audio is None else audio, zero if visual is None else visual, fused), *z)
+    unimodal = {"audio": zero if audio is None else audio, "visual": zero if visual is None else visual}
+    return Output(Logits(unimodal, fused), dict(zip(unimodal, z, strict=True)))
+
+
+def accuracies(audio, visual):
+    return {"audio": audio, "visual": visual, "fused": 0.0}
 
 
 def test_concat_is_cross_entropy_and_smooths_in_the_released_recipe(make_network):
@@ -29,6 +36,33 @@ def test_concat_is_cross_entropy_and_smooths_in_the_released_recipe(make_network
     # 0.1 spread over both classes: targets 0.05, 0.95
     expected = -(0.95 * math.log(3 / 4) + 0.05 * math.log(1 / 4))
     assert Concat(make_network(), recipe="released").loss(output_of(fused), labels, 0).item() == pytest.approx(expected)
+
+
+# ---- the registry
+
+
+def test_methods_are_found_in_the_order_of_the_papers_tables():
+    assert tuple(METHODS)[:4] == ("concat", "mslr", "ogm-ge", "lfm")
+    assert [name.replace("-", "_") for name in METHODS][:4] == list(PAPER)
+    assert [method.label for method in METHODS.values()][:4] == ["Concat", "MSLR", "OGM-GE", "LFM"]
+    assert all(method.name == name for name, method in METHODS.items())
+
+
+def test_a_name_belongs_to_one_class(monkeypatch):
+    monkeypatch.setattr("iemf.balance.base.METHODS", {})
+    import iemf.balance.base as base
+
+    def make(name):
+        return type(name, (Method,), {"__module__": "elsewhere"})
+
+    first = register("mine", "Mine")(make("Mine"))
+    assert (first.name, first.label) == ("mine", "Mine")
+    with pytest.raises(ValueError, match="there is a method 'mine' already: Mine of elsewhere"):
+        register("mine", "Other")(make("Other"))
+    assert dict(base.METHODS) == {"mine": first}
+    anew = register("mine", "Mine")(make("Mine"))  # its module was loaded once more, as in a notebook
+    assert anew is not first
+    assert dict(base.METHODS) == {"mine": anew}
 
 
 # ---- MSLR
@@ -46,9 +80,9 @@ def test_mslr_scales_encoder_and_head_of_each_modality(make_network, batch):
     network = make_network()
     method = MSLR(network)
     for epoch, (audio, visual) in enumerate([(50, 20)] * 5 + [(60, 10)]):
-        method.on_validation(Accuracies(audio, visual, 0.0), epoch)
+        method.on_validation(accuracies(audio, visual), epoch)
     output = network(*batch[:2])
-    sum(F.cross_entropy(logits, batch[2]) for logits in output.logits).backward()
+    sum(F.cross_entropy(logits, batch[2]) for logits in output.logits.named().values()).backward()
     before = {name: p.grad.clone() for name, p in network.named_parameters()}
     method.on_gradients(output, batch[2], epoch=6)
     factors = {"audio": 0.9 * 60 / 50, "visual": 1.1 * 10 / 20, "fusion": 1.0}
@@ -60,9 +94,9 @@ def test_mslr_scales_encoder_and_head_of_each_modality(make_network, batch):
 def test_mslr_stops_after_epoch_50_and_keeps_its_history(make_network, batch):
     network = make_network()
     method = MSLR(network)
-    method.on_validation(Accuracies(50.0, 20.0, 0.0), 0)
+    method.on_validation(accuracies(50.0, 20.0), 0)
     output = network(*batch[:2])
-    sum(F.cross_entropy(logits, batch[2]) for logits in output.logits).backward()
+    sum(F.cross_entropy(logits, batch[2]) for logits in output.logits.named().values()).backward()
     before = network.audio_head.weight.grad.clone()
     method.on_gradients(output, batch[2], epoch=51)
     assert torch.equal(network.audio_head.weight.grad, before)
@@ -191,7 +225,7 @@ def test_lfm_loss_by_hand_and_its_gradient_reaches_the_encoders_of_a_vanilla_net
     output = network(audio, visual)
     loss = LFM(network).loss(output, labels, epoch=0)
     classification = F.cross_entropy(output.logits.fused, labels)
-    alignment = alignment_loss(output.logits.audio, output.logits.visual)
+    alignment = alignment_loss(*output.logits.unimodal.values())
     torch.testing.assert_close(loss, 2 * (0.204623704 * classification + (1 - 0.204623704) * alignment))
     without = torch.autograd.grad(
         2 * 0.204623704 * classification, network.audio_encoder.conv.weight, retain_graph=True

@@ -62,12 +62,23 @@ def test_the_network_adds_both_modalities(activation):
     network.grow(4)
     assert network.classes == 4
     output = network(torch.randn(6, 3), torch.randn(6, 2, 4, 5))
-    assert output.fused.shape == output.audio.shape == output.visual.shape == (6, 4)
-    torch.testing.assert_close(output.fused, network.classifier(output.features_audio + output.features_visual))
+    fused, f_a = output.logits.fused, output.features["audio"]
+    assert [each.shape for each in output.logits.named().values()] == [(6, 4)] * 3
+    torch.testing.assert_close(fused, network.classifier(f_a + output.features["visual"]))
     if activation is RateCoded:
-        assert set((4 * output.features_audio).unique().tolist()) <= {0.0, 1.0, 2.0, 3.0, 4.0}
-        output.fused.sum().backward()
+        assert set((4 * f_a).unique().tolist()) <= {0.0, 1.0, 2.0, 3.0, 4.0}
+        fused.sum().backward()
         assert network.audio.weight.grad.abs().sum() > 0
+
+
+def test_heads_train_the_projections_only_when_asked():
+    for trained in (True, False):
+        torch.manual_seed(0)
+        network = ContinualNetwork(3, 5, classes=2, features=8, train_encoders_by_heads=trained)
+        output = network(torch.randn(6, 3), torch.randn(6, 2, 4, 5))
+        sum(each.sum() for each in output.logits.unimodal.values()).backward()
+        assert all(head.weight.grad.abs().sum() > 0 for head in network.heads.values())
+        assert (network.audio.weight.grad is not None) == trained
 
 
 @given(st.integers(1, 8), st.integers(1, 40), st.integers(8, 60), st.integers(0, 9))

@@ -1,19 +1,37 @@
-"""Several processes: the scores of the global batch, hence the same ξ on every replica."""
+"""Several processes: the scores of the global batch, hence the same ξ on every replica, and replicas that stay one."""
 
 import os
 import socket
-from dataclasses import replace
 from pathlib import Path
+from typing import NamedTuple
 
 import pytest
 import torch
 import torch.distributed
 import torch.multiprocessing
+from accelerate import Accelerator
+from accelerate.state import AcceleratorState
 
-from experiments import classification, firing_rates
-from experiments.options import RunConfig
-from iemf.balance import OGMGE, InverseEffectiveness
-from iemf.training import RunFolder, Trainer
+from iemf.avqa.baseline import Baseline
+from iemf.avqa.grounding import MatchNetwork
+from iemf.avqa.st_avqa import STAVQA
+from iemf.avqa.stages import AnswerStage, GroundedAnswerStage, MatchStage, predict
+from iemf.balance.ogm_ge import OGMGE
+from iemf.continual.methods import AVCIL
+from iemf.errors import UserError
+from iemf.modulation import InverseEffectiveness, make_modulation
+from iemf.processes import copy_from_first, sum_over_processes
+from iemf.training import RunFolder, Trainer, TrainingOptions
+from tests.iemf.small import (
+    Toy,
+    avqa_network,
+    classification_stage,
+    classification_trainer,
+    folder_of,
+    learner,
+    questions,
+    toy_trainer,
+)  # fmt: skip
 
 
 def free_port():
@@ -36,21 +54,6 @@ def modulate(rows):
     return parameter.grad[0]
 
 
-def replica(rank, port, folder):
-    torch.distributed.init_process_group("gloo", f"tcp://127.0.0.1:{port}", rank=rank, world_size=2)
-    # Shares of unequal size: a mean of means would be wrong.
-    torch.save(modulate(slice(0, 5) if rank == 0 else slice(5, 7)), f"{folder}/{rank}.pt")
-    torch.distributed.destroy_process_group()
-
-
-def test_xi_is_that_of_the_global_batch_on_every_replica(tmp_path):
-    torch.multiprocessing.spawn(replica, (free_port(), str(tmp_path)), nprocs=2)
-    replicas = [torch.load(tmp_path / f"{rank}.pt") for rank in range(2)]
-    assert torch.equal(*replicas)
-    torch.testing.assert_close(replicas[0], modulate(slice(0, 7)))
-    assert not torch.isclose(replicas[0], modulate(slice(0, 5)), rtol=1e-4)
-
-
 def test_ogm_ge_reduces_its_scores_too(monkeypatch, make_network, batch):
     """The scores handed to the reduction are sums over samples, not means."""
     seen = []
@@ -59,37 +62,178 @@ def test_ogm_ge_reduces_its_scores_too(monkeypatch, make_network, batch):
     output = network(*batch[:2])
     output.logits.fused.sum().backward()
     OGMGE(network).on_gradients(output, batch[2], 0)
-    parts = network.fusion.contributions(output.audio, output.visual)
+    parts = network.fusion.contributions(*output.features.values())
     expected = torch.stack([p.softmax(1).gather(1, batch[2][:, None]).sum() for p in parts])
     torch.testing.assert_close(seen[0], expected)
 
 
-def train_replica(rank, port, folder):
-    """What a launcher sets up for one of two processes on the CPU, then a run; its last weights are kept."""
+def test_one_process_shares_nothing():
+    x = torch.ones(2)
+    assert sum_over_processes(x) is x
+    copy_from_first([x])
+    assert x.tolist() == [1, 1]
+
+
+# ---- what each of two processes does; one start of both serves every test below
+
+
+def question_trainer(path, make, accelerator, module):
+    data = questions(count=22)  # an uneven number of batches
+    stage = make(module, data.train, data.val, 4, 0, accelerator)
+    optimizer = torch.optim.Adam(module.parameters(), lr=5e-3)
+    parameters = None if make is MatchStage else module.answer.fc_fusion.parameters()
+    modulation = None if parameters is None else make_modulation(parameters, optimizer)
+    how = TrainingOptions(2, 0, progress=False)
+    return Trainer(stage, optimizer, how, folder_of(path), accelerator, modulation=modulation)
+
+
+def train_classification(path, accelerator):
+    run = classification_trainer(path, accelerator, method="ogm-ge", iemf=True, snn=True, epochs=2, batch_size=10)
+    run.fit()
+    return run.stage.module, run.history, run.stage.test()
+
+
+def train_tasks(path, accelerator):
+    run = learner(path, accelerator, AVCIL(), lambda n, o, _: make_modulation(n.classifier.parameters(), o), epochs=1)
+    matrix = run.fit()
+    return run.network, run.history, matrix
+
+
+def train_questions(path, accelerator, make, module):
+    run = question_trainer(path, make, accelerator, module)
+    history = run.fit()
+    told = {} if make is MatchStage else predict(module, run.stage.val, 4, accelerator)
+    return module, history, told
+
+
+def match_network():
+    torch.manual_seed(0)
+    return MatchNetwork(5, 6, 8)
+
+
+TRAININGS = {
+    "classification, ogm-ge": train_classification,
+    "tasks, av-cil": train_tasks,
+    "match": lambda path, a: train_questions(path, a, MatchStage, match_network()),
+    "answer, baseline": lambda path, a: train_questions(path, a, AnswerStage, avqa_network(Baseline)),
+    "answer, st-avqa": lambda path, a: train_questions(path, a, GroundedAnswerStage, avqa_network(STAVQA)),
+}
+
+
+def refusal(path, accelerator):
+    """What is said to two processes that go on with a run of one."""
+    try:
+        toy_trainer(path, Toy(), accelerator).fit(resume=True)
+    except UserError as error:
+        return str(error)
+
+
+def replica(rank, port, folder):
+    """What a launcher sets up for one of two processes on the CPU, then all that the tests look at."""
     os.environ.update(RANK=str(rank), LOCAL_RANK=str(rank), WORLD_SIZE="2", MASTER_ADDR="127.0.0.1",
                       MASTER_PORT=str(port), ACCELERATE_USE_CPU="true")  # fmt: skip
     torch.set_num_threads(1)
-    test = Trainer.test
-
-    def keep_and_test(self):
-        weights = dict(self.network.named_parameters())
-        torch.save((self.history, weights), f"{folder}/{rank}.pt")
-        return test(self)
-
-    Trainer.test = keep_and_test
-    config = RunConfig(iemf=True, method="ogm-ge", network="snn", time_steps=2, width=2, epochs=1, batch_size=75)
-    classification.train(replace(config, progress=False, out=Path(folder) / "run"))
+    accelerator = Accelerator(cpu=True)
+    assert accelerator.num_processes == 2
+    # Shares of unequal size: a mean of means would be wrong.
+    found = {"xi": modulate(slice(0, 5) if rank == 0 else slice(5, 7))}
+    copied = [torch.full((2,), float(rank + 1)), torch.tensor(rank + 1)]
+    copy_from_first(copied)
+    found["copied"] = copied
+    found["sum"] = sum_over_processes(torch.tensor(float(rank + 1)))
+    found["refused"] = refusal(f"{folder}/of one", accelerator)
+    for name, train in TRAININGS.items():
+        module, history, told = train(f"{folder}/{name}", accelerator)
+        found[name] = {"state": module.state_dict(), "history": history, "told": told}
+    torch.save(found, f"{folder}/{rank}.pt")
     torch.distributed.destroy_process_group()
 
 
-def test_two_processes_train_one_network(tmp_path):
-    """Noise of OGM-GE, ξ and gradients agree, so the replicas stay the same; test is counted as one process would."""
-    torch.multiprocessing.spawn(train_replica, (free_port(), str(tmp_path)), nprocs=2)
-    (history, weights), (_, others) = (torch.load(tmp_path / f"{rank}.pt", weights_only=False) for rank in range(2))
-    for name, weight in weights.items():
-        assert torch.equal(weight, others[name]), name
-    assert len(history) == 1
-    results, alone = RunFolder(tmp_path / "run").results(), firing_rates.inspect(tmp_path / "run", batch_size=250)
-    assert results["test_accuracy"] == pytest.approx(alone["test_accuracy"])
-    # 1000 samples in batches of 75 for two: the last batches repeat 50 samples, no more
-    assert results["firing_rate"] == pytest.approx(alone["firing_rate"], rel=0.02)
+def run_alone(folder):
+    """What the tests compare with, of one process."""
+    accelerator = Accelerator(cpu=True)
+    toy_trainer(folder / "of one", Toy(), accelerator, epochs=1).fit()
+    alone = {}
+    for name, model in (("answer, baseline", Baseline), ("answer, st-avqa", STAVQA)):
+        alone[name] = lambda state, model=model: of_answers(model, state, accelerator)
+    alone["classification, ogm-ge"] = lambda state: of_classes(state, accelerator)
+    return alone
+
+
+def of_answers(model, state, accelerator):
+    module = avqa_network(model)
+    module.load_state_dict(state)
+    return predict(module, questions(count=22).val, 5, accelerator)
+
+
+def of_classes(state, accelerator):
+    stage = classification_stage(accelerator, method="ogm-ge", snn=True)
+    stage.module.load_state_dict(state)
+    return stage.test()
+
+
+class Replicas(NamedTuple):
+    folder: Path
+    found: list[dict]  # of each process
+    alone: dict
+
+
+@pytest.fixture(scope="module")
+def replicas(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("replicas")
+    alone = run_alone(folder)
+    torch.multiprocessing.spawn(replica, (free_port(), str(folder)), nprocs=2)
+    yield Replicas(folder, [torch.load(folder / f"{rank}.pt", weights_only=False) for rank in range(2)], alone)
+    AcceleratorState._reset_state(reset_partial_state=True)
+
+
+def test_xi_is_that_of_the_global_batch_on_every_replica(replicas):
+    xis = [found["xi"] for found in replicas.found]
+    assert torch.equal(*xis)
+    torch.testing.assert_close(xis[0], modulate(slice(0, 7)))
+    assert not torch.isclose(xis[0], modulate(slice(0, 5)), rtol=1e-4)
+
+
+def test_sums_are_everybodys_and_copies_are_the_firsts(replicas):
+    for found in replicas.found:
+        assert found["sum"] == 3
+        assert [tensor.tolist() for tensor in found["copied"]] == [[1.0, 1.0], 1]
+
+
+@pytest.mark.parametrize("name", TRAININGS)
+def test_two_processes_train_one_network(replicas, name):
+    """Gradients, ξ, noise and running statistics agree, so the replicas stay the same; so do all measurements."""
+    first, second = (found[name] for found in replicas.found)
+    for key, value in first["state"].items():
+        assert torch.isfinite(value).all(), key
+        assert torch.equal(value, second["state"][key]), key
+    timeless = [[{k: v for k, v in record.items() if k != "seconds"} for record in each["history"]]
+                for each in (first, second)]  # fmt: skip
+    assert timeless[0] == timeless[1]
+    assert len(timeless[0]) == (3 if name.startswith("tasks") else 2)
+    assert RunFolder(replicas.folder / name).metrics() == first["history"]  # written once, by the first
+    assert all((record["xi"] is None) == (name == "match") for record in timeless[0])
+
+
+@pytest.mark.parametrize("name", ["classification, ogm-ge", "answer, baseline", "answer, st-avqa"])
+def test_what_is_tested_is_counted_as_one_process_would(replicas, name):
+    alone = replicas.alone[name](replicas.found[0][name]["state"])
+    for found in replicas.found:
+        told = found[name]["told"]
+        assert list(told) == ["audio", "visual", "fused"]
+        for head, value in told.items():
+            if isinstance(value, torch.Tensor):
+                assert torch.equal(value, alone[head])
+            else:
+                assert value == pytest.approx(alone[head])
+
+
+def test_tasks_are_tested_alike(replicas):
+    matrices = [found["tasks, av-cil"]["told"] for found in replicas.found]
+    assert matrices[0] == matrices[1]
+    assert [len(row) for row in matrices[0]] == [1, 2, 3]
+
+
+def test_a_run_of_one_process_is_not_resumed_by_two(replicas):
+    for found in replicas.found:
+        assert "is of a run with 1 process(es), this one has 2; resume with as many" in found["refused"]

@@ -7,14 +7,14 @@ import torch
 import torch.nn.functional as F
 
 import iemf
-from iemf.balance import InverseEffectiveness, ReleasedInverseEffectiveness
-from iemf.coefficient import inverse_effectiveness, modality_strength
+from iemf.coefficient import GATES, inverse_effectiveness, modality_strength
+from iemf.modulation import InverseEffectiveness, ReleasedInverseEffectiveness, make_modulation
 
 
 def joint_backward(network, batch):
     audio, visual, labels = batch
     output = network(audio, visual)
-    sum(F.cross_entropy(logits, labels) for logits in output.logits).backward()
+    sum(F.cross_entropy(logits, labels) for logits in output.logits.named().values()).backward()
     return output.logits
 
 
@@ -24,7 +24,7 @@ def one_step(network, batch, optimizer, modulation=None):
     logits = joint_backward(network, batch)
     xi = None
     if modulation is not None:
-        xi = modulation.modulate([logits.audio, logits.visual], logits.fused, batch[2]).item()
+        xi = modulation.modulate(list(logits.unimodal.values()), logits.fused, batch[2]).item()
     optimizer.step()
     after = network.state_dict()
     return {name: after[name] - before[name] for name in before}, xi
@@ -50,21 +50,39 @@ def test_the_gradient_is_multiplied_by_xi(make_network, batch):
     logits = joint_backward(network, batch)
     before = {name: p.grad.clone() for name, p in network.named_parameters()}
     modulation = InverseEffectiveness(network.fusion.parameters(), gamma=3.0)
-    xi = modulation.modulate([logits.audio, logits.visual], logits.fused, batch[2])
+    xi = modulation.modulate(list(logits.unimodal.values()), logits.fused, batch[2])
     for name, p in network.named_parameters():
         assert torch.equal(p.grad, before[name] * xi if name.startswith("fusion.") else before[name])
 
 
 def test_xi_is_equation_10_of_this_batch(make_network, batch):
     logits, labels = make_network()(*batch[:2]).logits, batch[2]
-    unimodal = (modality_strength(logits.audio, labels) + modality_strength(logits.visual, labels)) / 2
+    audio, visual = logits.unimodal.values()
+    unimodal = (modality_strength(audio, labels) + modality_strength(visual, labels)) / 2
     fused = modality_strength(logits.fused, labels)
     parameter = torch.nn.Parameter(torch.zeros(1))
     modulation = InverseEffectiveness([parameter], gamma=0.7)
-    xi = modulation.modulate([logits.audio, logits.visual], logits.fused, labels)
+    xi = modulation.modulate(list(logits.unimodal.values()), logits.fused, labels)
     torch.testing.assert_close(xi, inverse_effectiveness(unimodal, fused, 0.7))
-    torch.testing.assert_close(modulation.unimodal, unimodal)
-    torch.testing.assert_close(modulation.fused, fused)
+    effect = modulation.measure(list(logits.unimodal.values()), logits.fused, labels)
+    torch.testing.assert_close(effect.unimodal, unimodal)
+    torch.testing.assert_close(effect.fused, fused)
+    assert effect.xi == xi
+
+
+def test_measuring_changes_nothing(make_network, batch):
+    network = make_network()
+    optimizer = torch.optim.SGD(network.parameters(), lr=0.5)
+    logits = joint_backward(network, batch)
+    before = {name: p.grad.clone() for name, p in network.named_parameters()}
+    for scale in ("gradient", "step"):
+        effect = InverseEffectiveness(network.fusion.parameters(), gamma=9.0, scale=scale, optimizer=optimizer)
+        effect.measure(list(logits.unimodal.values()), logits.fused, batch[2])
+    weights = {name: p.detach().clone() for name, p in network.named_parameters()}
+    optimizer.step()
+    for name, p in network.named_parameters():
+        assert torch.equal(p.grad, before[name])
+        torch.testing.assert_close(weights[name] - p, 0.5 * before[name], rtol=1e-4, atol=1e-6)
 
 
 @pytest.mark.parametrize("make_optimizer", [torch.optim.Adam, torch.optim.AdamW])
@@ -106,7 +124,7 @@ def test_a_skipped_step_leaves_nothing_behind(make_network, batch):
     optimizer = torch.optim.SGD(network.parameters(), lr=0.5)
     modulation = InverseEffectiveness(network.fusion.parameters(), gamma=5.0, scale="step", optimizer=optimizer)
     logits = joint_backward(network, batch)
-    modulation.modulate([logits.audio, logits.visual], logits.fused, batch[2])
+    modulation.modulate(list(logits.unimodal.values()), logits.fused, batch[2])
     optimizer.zero_grad()
     modulation.gamma = 1.0
     moved, xi = one_step(network, batch, optimizer, modulation)
@@ -149,7 +167,7 @@ def test_released_recipe_adds_noise_of_the_gradients_own_deviation(make_network,
         for p, original in zip(copied.parameters(), network.parameters(), strict=True):
             p.grad = original.grad.clone()
         modulation = ReleasedInverseEffectiveness(copied.fusion.parameters(), seed=seed)
-        xi = modulation.modulate([logits.audio, logits.visual], logits.fused, batch[2])
+        xi = modulation.modulate(list(logits.unimodal.values()), logits.fused, batch[2])
         expected.setdefault("draws", []).append(copied.fusion.linear.weight.grad.clone())
         assert torch.equal(copied.audio_head.weight.grad, network.audio_head.weight.grad)
     scaled = xi * network.fusion.linear.weight.grad
@@ -163,13 +181,13 @@ def test_released_noise_resumes(make_network, batch):
     first = ReleasedInverseEffectiveness(network.fusion.parameters(), seed=3)
     logits = joint_backward(network, batch)
     gradient = network.fusion.linear.weight.grad.clone()
-    first.modulate([logits.audio, logits.visual], logits.fused, batch[2])
+    first.modulate(list(logits.unimodal.values()), logits.fused, batch[2])
     second = ReleasedInverseEffectiveness(network.fusion.parameters(), seed=99)
     second.load_state_dict(first.state_dict())
     results = []
     for modulation in (first, second):
         network.fusion.linear.weight.grad = gradient.clone()
-        modulation.modulate([logits.audio, logits.visual], logits.fused, batch[2])
+        modulation.modulate(list(logits.unimodal.values()), logits.fused, batch[2])
         results.append(network.fusion.linear.weight.grad.clone())
     assert torch.equal(*results)
 
@@ -188,3 +206,60 @@ def test_no_parameters_or_modalities_are_refused():
         InverseEffectiveness([])
     with pytest.raises(ValueError, match="modality"):
         InverseEffectiveness([torch.nn.Parameter(torch.zeros(1))]).modulate([], torch.zeros(1, 2), torch.zeros(1))
+
+
+# ---- from a run's options
+
+SGD, ADAM = torch.optim.SGD, torch.optim.Adam
+
+
+@pytest.mark.parametrize(
+    ("make_optimizer", "options", "kind", "scale"),
+    [
+        (SGD, {}, InverseEffectiveness, "gradient"),
+        (ADAM, {}, InverseEffectiveness, "step"),
+        (torch.optim.AdamW, {}, InverseEffectiveness, "step"),
+        (SGD, {"scale": "step"}, InverseEffectiveness, "step"),
+        (ADAM, {"scale": "gradient"}, InverseEffectiveness, "gradient"),
+        (SGD, {"released": True}, ReleasedInverseEffectiveness, "gradient"),
+        (ADAM, {"released": True, "scale": "gradient"}, ReleasedInverseEffectiveness, "gradient"),
+        (ADAM, {"released": True}, InverseEffectiveness, "step"),
+    ],
+)
+def test_a_runs_options_make_the_modulation(make_optimizer, options, kind, scale):
+    parameter = torch.nn.Parameter(torch.zeros(2))
+    made = make_modulation([parameter], make_optimizer([parameter], lr=0.1), **options)
+    assert type(made) is kind
+    assert made.scale == scale
+    assert made.parameters == [parameter]
+    assert (made.gamma, made.gate) == (1.0, torch.tanh)
+
+
+@pytest.mark.parametrize("gate", GATES)
+@pytest.mark.parametrize("released", [False, True])
+def test_gamma_gate_and_seed_reach_the_modulation(gate, released):
+    parameter = torch.nn.Parameter(torch.zeros(2))
+    made = make_modulation([parameter], SGD([parameter], lr=0.1), gamma=3.0, gate=gate, released=released, seed=5)
+    assert made.gate is GATES[gate]
+    if released:
+        assert made.gamma == 1.0  # the released code knows none
+        assert made.generator.initial_seed() == 5
+    else:
+        assert made.gamma == 3.0
+
+
+def test_a_step_made_from_options_acts_on_its_own_optimiser(make_network, batch):
+    updates = []
+    for modulated in (False, True):
+        network = make_network()
+        optimizer = ADAM(network.parameters(), lr=0.01)
+        made = make_modulation(network.fusion.parameters(), optimizer, gamma=0.3) if modulated else None
+        updates.append(one_step(network, batch, optimizer, made))
+    (plain, _), (scaled, xi) = updates
+    torch.testing.assert_close(scaled["fusion.linear.weight"], xi * plain["fusion.linear.weight"], rtol=1e-4, atol=1e-7)
+
+
+def test_an_unknown_gate_is_refused():
+    parameter = torch.nn.Parameter(torch.zeros(2))
+    with pytest.raises(KeyError, match="step"):
+        make_modulation([parameter], SGD([parameter], lr=0.1), gate="step")

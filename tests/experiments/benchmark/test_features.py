@@ -1,7 +1,7 @@
 """The benchmark of reading features, and that memory does not grow with the clips."""
 
-from experiments import features_benchmark
-from experiments.features_benchmark import peak
+from experiments.benchmark import features
+from experiments.benchmark.features import peak
 
 
 def test_memory_does_not_grow_with_the_number_of_clips():
@@ -16,7 +16,7 @@ def test_the_table_follows_from_the_rates(monkeypatch):
         "memory": {200: 700.4, 2000: 720.6},
         "device": "cpu", "batch": 8, "threads": 2,
     }  # fmt: skip
-    table = features_benchmark.markdown(results)
+    table = features.markdown(results)
     assert "| reading alone                  | 200.0   | 100.0 – 300.0 | 482" in table
     assert "changes the step's rate by -5.0 %" in table
     assert "200 clips (0.5 GB) holds 700 MiB at most, on 2000 (4.8 GB) 721 MiB" in table

@@ -1,12 +1,10 @@
 """Accuracy over signal-to-noise ratios."""
 
 import csv
-import functools
 import json
 import os
 import shutil
 import subprocess
-import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -14,12 +12,13 @@ import pytest
 import torch
 from torch import nn
 
-from experiments import build, cli, robustness
-from experiments.classification import train
-from experiments.compare import CompareConfig, grid
-from experiments.grid import available_cores
-from experiments.options import RunConfig, resolve
-from experiments.robustness import RobustnessConfig, find_runs, plan
+from experiments.classification import build, robustness, robustness_report
+from experiments.classification.compare import CompareConfig, grid
+from experiments.classification.options import RunConfig, resolve
+from experiments.classification.report import LABELS
+from experiments.classification.robustness import RobustnessConfig, find_runs, plan
+from experiments.classification.run import train
+from experiments.sweep.command_line import as_options
 from iemf.analysis.robustness_plot import accuracy_over_snr
 from iemf.data.noise import CLEAN, Noise
 from iemf.data.sets import av_digits
@@ -27,18 +26,7 @@ from iemf.errors import UserError
 from iemf.network import AudioVisualNetwork
 from iemf.training import RunFolder, checkpoint
 from tests.conftest import ROOT
-
-
-@pytest.fixture(scope="module", autouse=True)
-def fast():
-    """One thread, a second only waits for networks as small as these; and the digits parsed once."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(av_digits, "load_images", functools.cache(av_digits.load_images))
-        yield
-    torch.set_num_threads(threads)
-    robustness.test_data.cache_clear()
+from tests.experiments import helpers
 
 
 @pytest.fixture(scope="module")
@@ -59,17 +47,18 @@ def runs(tmp_path_factory):
         out=tmp_path_factory.mktemp("c"),
     )
     spiking = replace(shared, networks=("snn",), variants=("iemf",), seeds=(1,), time_steps=2)
-    for config in [*grid(shared), *grid(spiking)]:
-        train(replace(config, progress=False))
+    with helpers.few_digits():
+        for config in [*grid(shared), *grid(spiking)]:
+            train(replace(config, progress=False))
     return shared.out
 
 
 @pytest.fixture(scope="module")
 def finished(runs, tmp_path_factory):
-    """Its robustness at the runs' own ratios, with one thread a process as in training: sums of floats depend on it."""
-    out = tmp_path_factory.mktemp("robustness")
-    config = RobustnessConfig(runs, out, (5.0, -5.0), 250, jobs=available_cores())
-    robustness.main(config)
+    """Its robustness at the runs' own ratios, with one thread as in training: sums of floats depend on it."""
+    config = RobustnessConfig(runs, tmp_path_factory.mktemp("robustness"), (5.0, -5.0), 250, progress=False)
+    with helpers.pool_of_one(), helpers.few_digits():
+        robustness.main(config)
     return config
 
 
@@ -87,7 +76,8 @@ def test_at_the_runs_own_noise_the_results_are_the_runs_own(finished):
         cell = (config.network, config.variant, config.seed)
         for modality, own in (("audio", -5.0), ("visual", 5.0)):
             row = rows[(*cell, modality, own)]
-            assert [row[name] for name in robustness.ACCURACIES] == [results[name] for name in robustness.ACCURACIES]
+            for name in robustness_report.ACCURACIES:
+                assert row[name] == results[name]
 
 
 class Pixels(nn.Module):
@@ -168,18 +158,12 @@ def test_csv_table_and_json_hold_the_same_numbers(finished):
     assert (finished.out / "robustness.png").read_bytes()[:4] == b"\x89PNG"
 
 
-def test_run_again_it_evaluates_what_is_missing_alone(finished, monkeypatch, capsys):
+def test_run_again_it_evaluates_what_is_missing_alone(finished, small, monkeypatch, capsys):
     files = sorted((finished.out / "evaluations").iterdir())
     assert len(files) == 7
     before = {file: (file.stat().st_mtime_ns, file.read_text()) for file in files}
     table = (finished.out / "table.md").read_text()
     files[2].unlink()
-
-    def in_this_process(tasks, batch_size, jobs, progress):  # another would take seconds to begin
-        for task in tasks:
-            robustness.complete(task, batch_size)
-
-    monkeypatch.setattr(robustness, "complete_all", in_this_process)
     robustness.main(finished)
     assert "7 runs: 6 evaluated, 1 to go" in capsys.readouterr().out
     assert files[2].read_text() == before[files[2]][1]
@@ -204,13 +188,13 @@ def test_what_was_evaluated_holds_for_those_weights_and_options_alone(finished, 
         return [{"modality": m, "snr": s, "test_accuracy": 1.0} for m, s in conditions]
 
     monkeypatch.setattr(robustness, "evaluate_run", evaluate_run)
-    robustness.complete(plan(config, conditions, tmp_path), 100)
+    robustness.complete(100, plan(config, conditions, tmp_path))
     assert plan(config, conditions, tmp_path).conditions == []
     moved = replace(config, workers=3, progress=False)
     assert plan(moved, conditions, tmp_path).conditions == []
     task = plan(config, [*conditions, ("visual", 5.0)], tmp_path)
     assert task.conditions == [("visual", 5.0)]
-    robustness.complete(task, 100)
+    robustness.complete(100, task)
     assert calls == [conditions, [("visual", 5.0)]]
     assert len(robustness.evaluations(task.file, task.identity)) == 3  # the older ones are kept
     assert plan(replace(config, test_snr_audio=(0.0, 0.0)), conditions, tmp_path).conditions == conditions
@@ -228,14 +212,14 @@ def test_runs_of_a_folder_of_files(tree, tmp_path):
     stored = find_runs(tmp_path)[0][0]
     records = robustness.evaluate_run(replace(stored, workers=1), [("audio", 3.0), ("visual", -10.0)], 4)
     assert records[0]["test_accuracy"] == results["test_accuracy"]
-    assert records[1].keys() == {"modality", "snr", *robustness.ACCURACIES}
+    assert records[1].keys() == {"modality", "snr", *robustness_report.ACCURACIES}
 
 
 @pytest.mark.parametrize(
     ("change", "message"),
     [
         ({"snr": ()}, "each once"),
-        ({"snr": (0.0, 5.0, 0.0)}, r"--snr 0 5 0: name finite numbers of dB within ± 100, each once"),
+        ({"snr": (0.0, 5.0, 0.0)}, "--snr 0 5 0: name finite numbers of dB within ± 100, each once"),
         ({"snr": (0.0, float("inf"))}, "--snr 0 inf"),
         ({"snr": (-400.0,)}, "--snr -400"),
         ({"snr": (float("nan"),)}, "--snr nan"),
@@ -244,8 +228,9 @@ def test_runs_of_a_folder_of_files(tree, tmp_path):
     ],
 )
 def test_options_out_of_range(tmp_path, change, message):
-    with pytest.raises(UserError, match=message):
+    with pytest.raises(UserError) as error:
         robustness.main(replace(RobustnessConfig(tmp_path / "runs", tmp_path / "out"), **change))
+    assert message in as_options(str(error.value))
     assert not (tmp_path / "out").exists()
 
 
@@ -273,7 +258,7 @@ def test_folders_that_make_no_table(tmp_path):
             robustness.main(RobustnessConfig(tmp_path, tmp_path / "out"))
         assert "\n" not in str(error.value)
 
-    refused("holds no runs; --runs is the --out of")
+    refused("holds no runs; `runs` is the `out` of")
     folders = fake(tmp_path)
     refused(r"none of the 4 run\(s\) in .*runs is finished")
     finish(folders[:3])
@@ -285,7 +270,7 @@ def test_folders_that_make_no_table(tmp_path):
     RunFolder(other.out).start(resolve(other).stored())
     refused("best.pt is missing")  # not finished: no part of it
     finish([other.out])
-    refused("ann-concat-iemf-seed0 has dataset='av-digits', .*ann-lfm 'folder'; one table takes runs that share it")
+    refused("ann-concat-iemf-seed0 has (dataset='av-digits'|data_digest=None), .*ann-lfm .*; one table takes runs that")
     shutil.rmtree(other.out)
     slow = RunConfig(network="snn", method="lfm", time_steps=8, out=tmp_path / "runs" / "tardy")
     RunFolder(slow.out).start(resolve(slow).stored())
@@ -310,25 +295,22 @@ def test_an_unfinished_run_is_not_counted(tmp_path, finished):
     configs, unfinished = find_runs(tmp_path)
     assert (len(configs), unfinished) == (6, 1)
     rows = [r for r in content(finished)["evaluations"] if (r["variant"], r["seed"]) != ("joint", 1)]
-    table = robustness.write(rows, configs, unfinished, tmp_path)
+    table = robustness_report.write(rows, configs, unfinished, tmp_path)
     assert "1 run(s) are not finished and not counted" in table
     assert "over 1 to 2 seeds (0, 1)" in table
 
 
-def test_bad_input_is_one_line_and_exit_code_2(monkeypatch, capsys, runs, tmp_path):
-    def call(*arguments):
-        monkeypatch.setattr(sys, "argv", ["x", *map(str, arguments)])
-        with pytest.raises(SystemExit) as stop:
-            cli.run(RobustnessConfig, robustness.main, "robustness")
-        error = capsys.readouterr().err
-        assert (stop.value.code, error.count("\n")) == (2, 1), error
+def test_bad_input_is_one_line_and_exit_code_2(call, runs, tmp_path):
+    def refused(*arguments):
+        code, _, error = call("robustness", *arguments)
+        assert (code, error.count("\n")) == (2, 1), error
         return error
 
-    assert "--snr" in call("--runs", runs, "--out", tmp_path / "out", "--snr", -10, "much")
-    assert "--snr -10 -10" in call("--runs", runs, "--out", tmp_path / "out", "--snr", -10, -10)
-    assert "--runs" in call()
+    assert "--snr" in refused("--runs", runs, "--out", tmp_path / "out", "--snr", -10, "much")
+    assert "--snr -10 -10" in refused("--runs", runs, "--out", tmp_path / "out", "--snr", -10, -10)
+    assert "--runs" in refused()
     (tmp_path / "file").write_text("")
-    assert "cannot be written" in call("--runs", runs, "--out", tmp_path / "file" / "out")
+    assert "cannot be written" in refused("--runs", runs, "--out", tmp_path / "file" / "out")
 
 
 def test_damaged_weights_are_named_and_the_others_kept(runs, tmp_path):
@@ -349,7 +331,7 @@ def test_a_picture_of_one_seed_and_of_several_methods(tmp_path, training):
         for method in ("concat", "lfm") for variant in ("joint", "iemf") for modality in ("audio", "visual")
         for snr in (-5.0, 0.0)
     ]  # fmt: skip
-    accuracy_over_snr(rows, training, 10.0, tmp_path / "picture.png", "made up")
+    accuracy_over_snr(rows, LABELS, training, 10.0, tmp_path / "picture.png", "made up")
     assert (tmp_path / "picture.png").stat().st_size > 10_000
 
 
@@ -358,17 +340,14 @@ def test_the_script_trains_and_then_evaluates(tmp_path):
     script = ROOT / "experiments" / "robustness.sh"
     assert os.access(script, os.X_OK)
     subprocess.run(["bash", "-n", script], check=True)
-    (tmp_path / "python").write_text('#!/bin/sh\necho "$PWD" "$@"\n')
-    (tmp_path / "python").chmod(0o755)
-    path = os.environ | {"PATH": f"{tmp_path}{os.pathsep}{os.environ['PATH']}"}
-    done = subprocess.run(["bash", script, "--snr", "0"], env=path | {"RUNS": "mine", "OUT": "/there"}, cwd=tmp_path,
-                          capture_output=True, text=True, check=True)  # fmt: skip
-    assert done.stdout.splitlines() == [
-        f"{ROOT} -m experiments.compare --dataset av-digits --out {tmp_path}/mine",
-        f"{ROOT} -m experiments.robustness --runs {tmp_path}/mine --out /there --snr 0",
+    calls, done = helpers.asked("robustness.sh", tmp_path, "--snr", "0", RUNS="mine", OUT="/there")
+    assert done.returncode == 0, done.stderr
+    assert [(name, " ".join(arguments)) for name, arguments in calls] == [
+        ("compare", f"--dataset av-digits --out {tmp_path}/mine"),
+        ("robustness", f"--runs {tmp_path}/mine --out /there --snr 0"),
     ]
-    done = subprocess.run(["bash", script], env=path, cwd=tmp_path, capture_output=True, text=True, check=True)
-    assert "--runs runs/av-digits --out runs/robustness" in done.stdout
+    calls, _ = helpers.asked("robustness.sh", tmp_path)
+    assert " ".join(calls[1][1]) == "--runs runs/av-digits --out runs/robustness"
 
 
 def test_differences_at_each_ratio_are_averaged_over_methods():
@@ -379,7 +358,7 @@ def test_differences_at_each_ratio_are_averaged_over_methods():
          "test_accuracy": value + (seed if variant == "joint" else 0)}
         for seed in (0, 2) for (method, variant), value in accuracy.items()
     ]  # fmt: skip
-    line = robustness.by_ratio(rows).splitlines()[-1]
+    line = robustness_report.by_ratio(rows).splitlines()[-1]
     cells = [cell.strip() for cell in line.strip("|").split("|")]
     assert cells == ["ANN", "sound", "-5 dB", "+8.00 ± 1.41", "-2.00 ± 1.41"]  # (10 + 4) / 2 and 2 more; (1 - 3) / 2
 
@@ -391,5 +370,5 @@ def test_data_prepared_anew_since_the_runs_are_refused(tmp_path):
     config = RunConfig(dataset="crema-d", data_root=tmp_path, out=Path("run"))
     now = resolve(config)
     robustness.refuse_other_data([now, RunConfig()])
-    with pytest.raises(UserError, match=r"was prepared anew since run \(then then, [0-9a-f]{16} now\)"):
+    with pytest.raises(UserError, match=r"has changed since run \(then then, [0-9a-f]{16} now\)"):
         robustness.refuse_other_data([now, replace(now, data_digest="then")])
