@@ -69,5 +69,10 @@ def fail(program: str, error: Exception) -> int:
     """Print an error on one line; the exit code that goes with it."""
     # An error from a loader's worker carries that process's traceback; its last line is the message.
     message = str(error).strip().splitlines()[-1].removeprefix("iemf.errors.UserError: ")
-    print(f"{program}: error: {message}", file=sys.stderr)
+    print(f"{program}: error: {as_options(message)}", file=sys.stderr)
     return 2
+
+
+def as_options(text: str) -> str:
+    """A library's message with its fields as options: "`data_root` /x" becomes "--data-root /x"."""
+    return re.sub(r"`([a-z][a-z0-9_]*)`", lambda field: f"--{field[1].replace('_', '-')}", text)
