@@ -2,4 +2,12 @@
 
 
 class UserError(Exception):
-    """Something the user can mend; the message names the thing, the value and the remedy."""
+    """Something the user can mend; the message names the thing, the value and the remedy.
+
+    A field that the caller chose stands in backticks, its value behind it, and so does a console command:
+
+        `data_root` /x is not a folder; name the one with the features
+        manifest.json is missing; prepare it first (`iemf prepare crema-d`)
+
+    What is in backticks and a single name is a field; a command line shows it as its option, data_root with two dashes.
+    """

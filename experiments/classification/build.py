@@ -11,9 +11,9 @@ from experiments.classification.options import RunConfig
 from iemf.balance import METHODS, Method
 from iemf.data.base import AudioVisualData
 from iemf.data.clips import View
-from iemf.data.digest import digest_of
 from iemf.data.noise import CLEAN, Noise
 from iemf.data.sets import av_digits, folder, prepared
+from iemf.data.sets.digest import digest_of
 from iemf.errors import UserError
 from iemf.fusion import FUSIONS
 from iemf.modulation import InverseEffectiveness, make_modulation

@@ -29,7 +29,7 @@ from experiments.sweep.execution import default_jobs, sweep
 from experiments.sweep.options import Network, SweepOptions, cells_of_sweep, checked, fields_of, placed
 from experiments.sweep.runs import results_of
 from experiments.sweep.task import SweepTask
-from iemf.data.digest import digest_of
+from iemf.data.sets.digest import digest_of
 from iemf.pool import available_cores
 from iemf.training import RunFolder
 

@@ -23,8 +23,8 @@ from experiments.sweep.options import (
     shown,
 )  # fmt: skip
 from iemf.balance import METHODS
-from iemf.data.digest import digest_of
 from iemf.data.sets.av_digits import NOISE as DIGITS_NOISE
+from iemf.data.sets.digest import digest_of
 from iemf.errors import UserError
 from iemf_snn import kernels
 

@@ -28,7 +28,7 @@ from iemf.analysis.style import MODALITY_LABELS
 from iemf.balance import METHODS
 from iemf.classification.evaluate import evaluate
 from iemf.data.base import AudioVisualData, evaluation_loader
-from iemf.data.digest import digest_of
+from iemf.data.sets.digest import digest_of
 from iemf.errors import UserError
 from iemf.files import read_json, write_json
 from iemf.pool import available_cores, in_processes

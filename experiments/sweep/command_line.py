@@ -157,7 +157,7 @@ def one_line(box: str) -> str:
 
 def as_options(text: str) -> str:
     """Fields in backticks, as errors name them, as the options that set them: `data_root` -> --data-root."""
-    return re.sub(r"`(\w+)`", lambda match: "--" + match[1].replace("_", "-"), text)
+    return re.sub(r"`([a-z][a-z0-9_]*)`", lambda field: "--" + field[1].replace("_", "-"), text)
 
 
 def fail(name: str, error: Exception) -> int:

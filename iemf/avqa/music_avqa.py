@@ -42,7 +42,7 @@ class FileFeatures:
         if missing:
             more = f" and those of {len(missing) - 1} more videos" if len(missing) > 1 else ""
             raise UserError(f"{missing[0]}{more} missing: {len(videos)} videos are asked about; complete the features, "
-                            f"or make them with python -m experiments.extract --task avqa")  # fmt: skip
+                            f"or make them (`iemf extract`)")  # fmt: skip
         self.shapes: dict[str, tuple[int, ...]] = {}
         for kind, dimensions in (("audio", 2), ("visual", 4)):
             shape = _mapped(self.paths[0][kind]).shape
@@ -105,7 +105,7 @@ def load(root: Path) -> AVQAData:
             :class:`FileFeatures`.
     """
     if not root.is_dir():
-        raise UserError(f"--data-root {root} is not a folder; name the one with json/ and feats/ (docs/features.md)")
+        raise UserError(f"`data_root` {root} is not a folder; name the one with json/ and feats/ (docs/features.md)")
     paths = {split: root / "json" / f"avqa-{split}.json" for split in SPLITS}
     questions = {split: read_questions(path) for split, path in paths.items()}
     videos = sorted({question.video for split in SPLITS for question in questions[split]})

@@ -1,6 +1,6 @@
 """The three public benchmarks of class-incremental learning (Pian et al. 2023), from a folder of features.
 
-A folder holds either what ``python -m experiments.extract`` wrote (index.json, audio.npy, visual.npy), or the public
+A folder holds either what ``iemf extract`` wrote (index.json, audio.npy, visual.npy), or the public
 AV-CIL release: its two lists, audio_pretrained_feature/audio_pretrained_feature_dict.npy and
 visual_pretrained_feature/visual_pretrained_feature_dict.npy or visual_features.h5. Neither is loaded as a whole:
 pictures stay in their file, 2.4 MB (float16) or 4.8 MB (float32) a clip.
@@ -55,16 +55,16 @@ def load(name: str, folder: Path, tasks: int | None = None) -> ContinualData:
     """
     benchmark = BENCHMARKS[name]
     if not folder.is_dir():
-        raise UserError(f"--data-root {folder} is not a folder; name the one with the features of {name}")
+        raise UserError(f"`data_root` {folder} is not a folder; name the one with the features of {name}")
     if (folder / INDEX).exists():
         lists, splits, identity = _extracted(name, folder)
     elif (folder / public.VIDEOS).exists():
         lists, splits, identity = _released(folder)
     else:
-        raise UserError(f"--data-root {folder} holds neither {INDEX} (of experiments.extract) nor {public.VIDEOS} "
+        raise UserError(f"`data_root` {folder} holds neither {INDEX} (of `iemf extract`) nor {public.VIDEOS} "
                         f"(of the public release); name the folder with the features of {name}")  # fmt: skip
     if len(lists.classes) != benchmark.classes:
-        raise UserError(f"--data-root {folder} lists {len(lists.classes)} classes, {name} has {benchmark.classes}; "
+        raise UserError(f"`data_root` {folder} lists {len(lists.classes)} classes, {name} has {benchmark.classes}; "
                         f"name the folder of {name}")  # fmt: skip
     about = {
         "published": dict(zip(SPLITS, benchmark.published, strict=True)),
@@ -95,7 +95,7 @@ def _extracted(name: str, folder: Path) -> tuple[Lists, dict[str, FeatureSplit],
         made_for, classes, content, encoders = (index[key] for key in ("benchmark", "classes", "splits", "encoders"))
         classes = tuple(classes)
     except (KeyError, TypeError):
-        raise UserError(f"{path} is no index of features; run experiments.extract anew") from None
+        raise UserError(f"{path} is no index of features; make them anew (`iemf extract`)") from None
     if made_for != name:
         raise UserError(f"{path} is of {made_for}, not of {name}; name the folder of {name}")
     lists = public.check(path, classes, content)
@@ -135,7 +135,7 @@ def _one_of(folder: Path, inside: str, names: list[str]) -> Path:
     found = next((path for path in candidates if path.is_file()), None)
     if found is None:
         raise UserError(f"{folder / inside} holds no {' or '.join(names)}; put the public features there, or make "
-                        f"features with python -m experiments.extract --task continual")  # fmt: skip
+                        f"features (`iemf extract`)")  # fmt: skip
     return found
 
 
@@ -144,7 +144,7 @@ def _check_missing(path: Path, lists: Lists, there: Mapping[str, object], what: 
     if missing:
         more = f" and {len(missing) - 1} more" if len(missing) > 1 else ""
         raise UserError(f"{path} has no {what} of {missing[0]!r}{more} that the lists name; complete it, or extract "
-                        f"the features anew (experiments.extract)")  # fmt: skip
+                        f"the features anew (`iemf extract`)")  # fmt: skip
 
 
 def _check_dimensions(path: Path, shape: tuple[int, ...], wanted: str) -> None:

@@ -102,7 +102,7 @@ def equal_tasks(classes: int, tasks: int) -> tuple[range, ...]:
         UserError: the classes do not divide.
     """
     if tasks < 1 or classes % tasks:
-        raise UserError(f"--tasks {tasks}: {classes} classes do not divide into {tasks} tasks of one size")
+        raise UserError(f"`tasks` {tasks}: {classes} classes do not divide into {tasks} tasks of one size")
     size = classes // tasks
     return tuple(range(start, start + size) for start in range(0, classes, size))
 

@@ -21,7 +21,7 @@ def select(classes: Mapping[int, Sequence[int]], memory: int, seed: int) -> dict
         UserError: the memory is smaller than the number of classes.
     """
     if memory < len(classes):
-        raise UserError(f"--memory {memory} is smaller than the {len(classes)} old classes; each needs one at least")
+        raise UserError(f"`memory` {memory} is smaller than the {len(classes)} old classes; each needs one at least")
     quota = memory // len(classes)
     kept = {}
     for label, rows in classes.items():

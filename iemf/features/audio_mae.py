@@ -52,11 +52,11 @@ class AudioMAE(nn.Module):
                 self.network = timm.create_model(source, pretrained=True, num_classes=0, global_pool="avg")
             except Exception as error:  # damaged weights make their reader fail in any way whatever
                 reason = " ".join(str(error).split())[:200]
-                raise UserError(f"--audio-mae {name}: no weights of AudioMAE ({reason}); name a hub model, a local "
+                raise UserError(f"`audio_mae` {name}: no weights of AudioMAE ({reason}); name a hub model, a local "
                                 f"folder or a file") from None  # fmt: skip
         patches = getattr(self.network, "patch_embed", None)
         if getattr(patches, "img_size", None) != (FRAMES, BANDS) or patches.proj.in_channels != 1:
-            raise UserError(f"--audio-mae {name} is no AudioMAE: it does not see filter banks of {FRAMES} x {BANDS}")
+            raise UserError(f"`audio_mae` {name} is no AudioMAE: it does not see filter banks of {FRAMES} x {BANDS}")
         self.shape = (self.network.num_features,)
         self.eval()
 

@@ -27,15 +27,15 @@ def find_films(source: Path) -> dict[str, Path]:
         UserError: no folder, no film, or one name twice.
     """
     if not source.is_dir():
-        raise UserError(f"--source {source} is not a folder; name the one that holds the films")
+        raise UserError(f"`source` {source} is not a folder; name the one that holds the films")
     found: dict[str, Path] = {}
     for path in sorted(source.rglob("*")):
         if path.suffix.lower() in video.EXTENSIONS and path.is_file():
             if path.stem in found:
-                raise UserError(f"--source {source} holds {path.stem!r} twice: {found[path.stem]} and {path}; keep one")
+                raise UserError(f"`source` {source} holds {path.stem!r} twice: {found[path.stem]} and {path}; keep one")
             found[path.stem] = path
     if not found:
-        raise UserError(f"--source {source} holds no films ({', '.join(video.EXTENSIONS)})")
+        raise UserError(f"`source` {source} holds no films ({', '.join(video.EXTENSIONS)})")
     return found
 
 

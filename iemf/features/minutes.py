@@ -73,4 +73,4 @@ def write(folder: Path, clip: str, features: dict[str, np.ndarray]) -> None:
             with whole_file(path, "wb") as file:
                 np.save(file, features[kind].astype(np.float32))
         except OSError as error:
-            raise UserError(f"{path} cannot be written ({error.strerror}); name another --out") from None
+            raise UserError(f"{path} cannot be written ({error.strerror}); name another `out`") from None

@@ -36,7 +36,7 @@ class ResNetMaps(nn.Module):
                 network = resnet18(weights=ResNet18_Weights.IMAGENET1K_V1)
             except OSError as error:
                 raise UserError(f"ResNet-18's weights cannot be downloaded ({error}); name a local file with "
-                                f"--resnet") from None  # fmt: skip
+                                f"`resnet`") from None  # fmt: skip
         else:
             network = resnet18(weights=None)
             try:

@@ -132,18 +132,18 @@ def claim(folder: Path, plan: dict, need: int = 0) -> None:
         if differing:
             field = differing[0]
             told = "" if field == "ids" else f" ({before.get(field)} then, {plan.get(field)} now)"
-            raise UserError(f"--out {folder} holds features of other {field}{told}; name another folder or remove it")
+            raise UserError(f"`out` {folder} holds features of other {field}{told}; name another folder or remove it")
         return
     try:
         if folder.exists() and any(folder.iterdir()):
-            raise UserError(f"--out {folder} holds files that are not an extraction's; name a new folder")
+            raise UserError(f"`out` {folder} holds files that are not an extraction's; name a new folder")
         folder.mkdir(parents=True, exist_ok=True)
         if need > (free := shutil.disk_usage(folder).free):
-            raise UserError(f"--out {folder}: the features need {need / 1e9:.1f} GB, {free / 1e9:.1f} GB are free; "
+            raise UserError(f"`out` {folder}: the features need {need / 1e9:.1f} GB, {free / 1e9:.1f} GB are free; "
                             f"name a folder on a larger disk")  # fmt: skip
         write_json(path, plan)
     except OSError as error:
-        raise UserError(f"--out {folder} cannot be written ({error.strerror}); name another folder") from None
+        raise UserError(f"`out` {folder} cannot be written ({error.strerror}); name another folder") from None
 
 
 @contextmanager

@@ -45,7 +45,7 @@ class VideoMAE(nn.Module):
                 raise ValueError(f"{missing[0]} is missing, {len(missing)} in all")
         except Exception as error:  # damaged weights make their reader fail in any way whatever
             reason = " ".join(str(error).split())[:200]
-            raise UserError(f"--video-mae {name}: no weights of VideoMAE ({reason}); name a hub model or a local "
+            raise UserError(f"`video_mae` {name}: no weights of VideoMAE ({reason}); name a hub model or a local "
                             f"folder") from None  # fmt: skip
         config = self.network.config
         self.frames, self.side = config.num_frames, config.image_size

@@ -166,7 +166,7 @@ def test_ones_own_videos_prepared_give_what_the_raw_tree_gives(call, tree, tmp_p
         (["urbansound8k-av", "--source", "EMPTY", "--lists", "EMPTY"], ["has no official lists"]),
         (["folder", "--source", "EMPTY"], ["train is not a folder"]),
         (["crema-d", "--source", "EMPTY", "--quality", 99], ["--quality 99 must lie between 1 and 95"]),
-        (["crema-d", "--validate"], ["manifest.json is missing", "experiments.prepare crema-d"]),
+        (["crema-d", "--validate"], ["manifest.json is missing", "`iemf prepare crema-d`"]),
         (["crema-c"], ["crema-c"]),
     ],
 )
@@ -230,7 +230,7 @@ def test_another_data_sets_or_forms_folder_is_refused(call, prepared, tmp_path):
     assert "prepared with 4 s of sound" in error
     code, _, error = call("classification", "--dataset", "crema-d", "--data-root", raw, "--out", tmp_path / "run")
     assert code == 2
-    assert "manifest.json is missing; run python -m experiments.prepare crema-d" in error
+    assert "manifest.json is missing; prepare it first (`iemf prepare crema-d`)" in error
     assert not (tmp_path / "run").exists()
 
 

@@ -44,7 +44,7 @@ def unpack(archive: Path, target: Path, progress: bool = True) -> None:
         if error.errno is None:  # bz2's way of saying so
             raise UserError(f"{archive} cannot be unpacked ({error}); download it again") from None
         raise UserError(f"{archive} cannot be unpacked into {target} ({error.strerror or error}); "
-                        f"make room there or name another --out") from None  # fmt: skip
+                        f"make room there or name another `out`") from None  # fmt: skip
     finally:
         shutil.rmtree(partial, ignore_errors=True)
 

@@ -26,7 +26,7 @@ def find_folder(source: Path, name: str) -> Path:
         UserError: there is none, or more than one.
     """
     if not source.is_dir():
-        raise UserError(f"--source {source} is not a folder; name the one that holds {name}")
+        raise UserError(f"`source` {source} is not a folder; name the one that holds {name}")
     for pattern in (name, f"*/{name}", f"*/*/{name}"):
         if found := [path for path in sorted(source.glob(pattern)) if path.is_dir()]:
             if len(found) > 1:
@@ -34,7 +34,7 @@ def find_folder(source: Path, name: str) -> Path:
                     f"{source} holds {len(found)} folders {name}: {found[0]}, {found[1]}; name one's parent"
                 )
             return found[0]
-    raise UserError(f"{source} holds no folder {name}, nor does a folder in it; is --source the right one?")
+    raise UserError(f"{source} holds no folder {name}, nor does a folder in it; is `source` the right one?")
 
 
 def find_file(folders: Sequence[Path], name: str) -> Path | None:

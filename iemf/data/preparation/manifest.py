@@ -87,7 +87,7 @@ def read_skipped(path: Path) -> list[dict]:
 
 
 def is_prepared(root: Path) -> bool:
-    """Whether a folder was made, or begun, by experiments.prepare."""
+    """Whether a folder was made, or begun, by ``iemf prepare``."""
     return (root / MANIFEST).exists() or (root / PLAN).exists()
 
 
@@ -99,15 +99,13 @@ def read(root: Path, dataset: str) -> dict:
     """
     if not (root / MANIFEST).exists():
         state = "is not finished" if (root / PLAN).exists() else "is missing"
-        raise UserError(
-            f"{root / MANIFEST} {state}; run python -m experiments.prepare {dataset} --source RAW --out {root}"
-        )
+        raise UserError(f"{root / MANIFEST} {state}; prepare it first (`iemf prepare {dataset}`)")
     manifest = read_json(root / MANIFEST)
     if manifest.get("format") != FORMAT:
         raise UserError(f"{root / MANIFEST} has format {manifest.get('format')!r}, this version reads {FORMAT}; "
                         f"prepare the data again")  # fmt: skip
     if manifest["dataset"] != dataset:
-        raise UserError(f"{root} holds {manifest['dataset']}, not {dataset}; name another --data-root or --dataset")
+        raise UserError(f"{root} holds {manifest['dataset']}, not {dataset}; name another `data_root` or `dataset`")
     for shard in manifest["shards"]:
         path = root / SHARDS / shard["file"]
         size = path.stat().st_size if path.exists() else None

@@ -104,9 +104,9 @@ def _check_share(skipped: list[dict], todo: Sequence[Job], most: float, out: Pat
     if len(skipped) > most * total:
         raise UserError(
             f"{len(skipped)} of {total} clips were skipped ({100 * len(skipped) / total:.1f} %), more than "
-            f"--max-skipped {most:g} allows; the first: {skipped[0]['reason']}. All are named in "
+            f"`max_skipped` {most:g} allows; the first: {skipped[0]['reason']}. All are named in "
             f"{out / manifest.SKIPPED}; mend them and run the same command again, or accept them with a higher "
-            f"--max-skipped"
+            f"`max_skipped`"
         )
 
 
@@ -158,15 +158,15 @@ def claim(out: Path, dataset: str, form: Form) -> None:
             for name, value in read_json(path).items():
                 if wanted.get(name) != value:
                     raise UserError(f"{path} has {name} {json.dumps(value)}, this run {json.dumps(wanted.get(name))}; "
-                                    f"use the same options or another --out")  # fmt: skip
+                                    f"use the same options or another `out`")  # fmt: skip
         elif out.exists() and any(out.iterdir()):
-            raise UserError(f"--out {out} holds files that were not prepared here; name a new folder")
+            raise UserError(f"`out` {out} holds files that were not prepared here; name a new folder")
         out.mkdir(parents=True, exist_ok=True)
         if not path.exists():
             write_json(path, wanted)  # first, so that whatever else is there is known to be ours
         (out / manifest.SHARDS).mkdir(exist_ok=True)
     except OSError as error:
-        raise UserError(f"--out {out} cannot be written ({error.strerror}); name another folder") from None
+        raise UserError(f"`out` {out} cannot be written ({error.strerror}); name another folder") from None
 
 
 def _make(stale: Sequence[Job], total: int, jobs: int, progress: bool) -> None:

@@ -70,7 +70,7 @@ def list_clips(source: Path, lists: Path | None = None, seed: int = 0) -> Listin
 def _draw(sounds: dict[str, Path], films: dict[str, Path], seed: int) -> Listing:
     clips = [_clip(name, sounds, films) for name in sorted(sounds.keys() | films.keys())]
     if not clips:
-        raise UserError("AudioWAV and VideoFlash hold no .wav and .flv files; is --source the right one?")
+        raise UserError("AudioWAV and VideoFlash hold no .wav and .flv files; is `source` the right one?")
     known = [clip for clip in clips if clip.label != UNKNOWN]
     drawn = dict(zip([clip.id for clip in known], draw_split([c.label for c in known], TEST_SHARE, seed), strict=True))
     splits = {

@@ -36,7 +36,7 @@ def list_classes(root: Path) -> tuple[str, ...]:
     """
     train = root / "train"
     if not train.is_dir():
-        raise UserError(f"{train} is not a folder; --data-root must hold train/<class>/ and test/<class>/")
+        raise UserError(f"{train} is not a folder; `data_root` must hold train/<class>/ and test/<class>/")
     classes = tuple(sorted(p.name for p in train.iterdir() if p.is_dir() and not p.name.startswith(".")))
     if len(classes) < 2:
         raise UserError(f"{train} holds {len(classes)} class folder(s) {list(classes)}; two or more are needed")
@@ -48,13 +48,13 @@ FORM = Form()
 
 
 def list_clips(source: Path, lists: Path | None = None, seed: int = 0) -> Listing:
-    """The tree as experiments.prepare takes it; ``lists`` must be None, and nothing is drawn with ``seed``.
+    """The tree as preparation takes it; ``lists`` must be None, and nothing is drawn with ``seed``.
 
     Raises:
         UserError: the tree is not of this form.
     """
     if lists is not None:
-        raise UserError(f"--lists {lists}: a folder has no lists; its splits are train/, val/ and test/")
+        raise UserError(f"`lists` {lists}: a folder has no lists; its splits are train/, val/ and test/")
     return Listing(*list_tree(source), {"split": "folders"})
 
 

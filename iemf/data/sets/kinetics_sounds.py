@@ -56,7 +56,7 @@ def list_clips(source: Path, lists: Path | None = None, seed: int = 0) -> Listin
         UserError: nothing was found, or a line of a list is not of this form; the message names it.
     """
     if not source.is_dir():
-        raise UserError(f"--source {source} is not a folder; name the one that holds the videos")
+        raise UserError(f"`source` {source} is not a folder; name the one that holds the videos")
     found = find_clips(source)
     paths = {split: find_file([lists or source], name) for split, name in LISTS.items()}
     if any(paths.values()) or lists is not None:
@@ -134,7 +134,7 @@ def _by_lists(found: dict[Key, Found], paths: dict[str, Path]) -> Listing:
                 folders.setdefault(int(label), Counter())[files.class_name] += 1
             splits[split].append(_clip(name, int(label), files))
     if not folders and all(clip.problem for clips in splits.values() for clip in clips):
-        raise UserError(f"none of the {len(seen)} clips of the lists was found; is --source the right folder?")
+        raise UserError(f"none of the {len(seen)} clips of the lists was found; is `source` the right folder?")
     names = _class_names(folders, 1 + max(clip.label for clips in splits.values() for clip in clips))
     return Listing(names, splits, {path.name: checksum(path) for path in paths.values()})
 
@@ -147,7 +147,7 @@ def _class_names(folders: dict[int, Counter], count: int) -> tuple[str, ...]:
     for label, name in enumerate(names):
         if name in names[:label]:
             raise UserError(f"the clips of labels {names.index(name)} and {label} lie in one folder, {name!r}; do the "
-                            f"lists and --source belong together?")  # fmt: skip
+                            f"lists and `source` belong together?")  # fmt: skip
     return tuple(names)
 
 
@@ -156,7 +156,7 @@ def _by_folders(found: dict[Key, Found], source: Path) -> Listing:
     for split in SPLITS:
         if not clips[split]:
             raise UserError(f"{source} holds neither {LISTS['train']} and {LISTS['test']} nor clips by class under "
-                            f"{split}/; name the folder of the list files with --lists")  # fmt: skip
+                            f"{split}/; name the folder of the list files with `lists`")  # fmt: skip
     names = tuple(sorted({files.class_name for of_split in clips.values() for _, files in of_split}))
     splits = {
         split: [_clip(_name(key), names.index(files.class_name), files) for key, files in sorted(of_split, key=_order)]

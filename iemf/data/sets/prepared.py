@@ -1,4 +1,4 @@
-"""A data set that experiments.prepare made: shards of decoded sound and JPEG frames, memory-mapped."""
+"""A data set that ``iemf prepare`` made: shards of decoded sound and JPEG frames, memory-mapped."""
 
 import bisect
 from pathlib import Path
@@ -56,11 +56,11 @@ def load(root: Path, dataset: str, view: View = View(), **options) -> AudioVisua
     """
     content = manifest.read(root, dataset)
     if view.seconds > content["form"]["seconds"]:
-        raise UserError(f"{root} was prepared with {content['form']['seconds']:g} s of sound, --seconds "
-                        f"{view.seconds:g} is more; prepare it anew with --seconds {view.seconds:g}")  # fmt: skip
+        raise UserError(f"{root} was prepared with {content['form']['seconds']:g} s of sound, `seconds` "
+                        f"{view.seconds:g} is more; prepare it anew with `seconds` {view.seconds:g}")  # fmt: skip
     if view.frames > content["form"]["frames"]:
-        raise UserError(f"{root} was prepared with {content['form']['frames']} frame(s) of a clip, --frames "
-                        f"{view.frames} is more; prepare it anew with --frames {view.frames}")  # fmt: skip
+        raise UserError(f"{root} was prepared with {content['form']['frames']} frame(s) of a clip, `frames` "
+                        f"{view.frames} is more; prepare it anew with `frames` {view.frames}")  # fmt: skip
     sources = {
         split: Shards([root / manifest.SHARDS / s["file"] for s in content["shards"] if s["split"] == split])
         for split in content["clips"]

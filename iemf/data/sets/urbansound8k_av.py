@@ -34,7 +34,7 @@ def list_clips(source: Path, lists: Path | None = None, seed: int = 0) -> Listin
         UserError: a folder is missing or is no class.
     """
     if lists is not None:
-        raise UserError(f"--lists {lists}: urbansound8k-av has no official lists; --split-seed chooses the split")
+        raise UserError(f"`lists` {lists}: urbansound8k-av has no official lists; `split_seed` chooses the split")
     sounds, pictures = find_folder(source, SOUNDS), find_folder(source, PICTURES)
     for folder in (*visible(sounds), *visible(pictures)):
         if folder.is_dir() and folder.name not in CLASSES:
@@ -42,7 +42,7 @@ def list_clips(source: Path, lists: Path | None = None, seed: int = 0) -> Listin
     classes = tuple(name for name in CLASSES if (sounds / name).is_dir() or (pictures / name).is_dir())
     clips = [clip for label, name in enumerate(classes) for clip in _of_class(sounds / name, pictures / name, label)]
     if not clips:
-        raise UserError(f"{sounds} and {pictures} hold no sounds and pictures; is --source the right one?")
+        raise UserError(f"{sounds} and {pictures} hold no sounds and pictures; is `source` the right one?")
     in_test = draw_split([clip.label for clip in clips], TEST_SHARE, seed)
     splits = {
         split: [clip for clip, test in zip(clips, in_test, strict=True) if test == (split == "test")]

@@ -124,5 +124,5 @@ def test_features_of_another_length_are_refused_at_once(tmp_path):
 
 
 def test_a_folder_that_is_not_there(tmp_path):
-    with pytest.raises(UserError, match=r"--data-root .*x is not a folder"):
+    with pytest.raises(UserError, match=r"`data_root` .*x is not a folder"):
         music_avqa.load(tmp_path / "x")

@@ -162,7 +162,7 @@ def test_what_can_be_wrong_with_an_index(tmp_path, change, words):
 
 
 def test_folders_that_are_no_benchmark(tmp_path):
-    with pytest.raises(UserError, match=r"--data-root .*x is not a folder"):
+    with pytest.raises(UserError, match=r"`data_root` .*x is not a folder"):
         benchmarks.load("ave-ci", tmp_path / "x")
     (tmp_path / "x").mkdir()
     with pytest.raises(UserError, match=r"holds neither index\.json"):
@@ -170,7 +170,7 @@ def test_folders_that_are_no_benchmark(tmp_path):
     released_features.write(tmp_path / "y", "ave-ci")
     with pytest.raises(UserError, match="lists 28 classes, k-s-ci has 30"):
         benchmarks.load("k-s-ci", tmp_path / "y")
-    with pytest.raises(UserError, match="--tasks 3: 28 classes do not divide into 3 tasks"):
+    with pytest.raises(UserError, match="`tasks` 3: 28 classes do not divide into 3 tasks"):
         benchmarks.load("ave-ci", tmp_path / "y", tasks=3)
     (tmp_path / "y" / FILM).unlink()
     with pytest.raises(UserError, match=r"visual_pretrained_feature holds no visual_features\.h5 or visual_pretrained"):

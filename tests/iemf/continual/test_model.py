@@ -102,7 +102,7 @@ def test_what_is_kept_later_was_kept_before():
 
 
 def test_a_memory_too_small_is_refused():
-    with pytest.raises(UserError, match="--memory 2 is smaller than the 3 old classes"):
+    with pytest.raises(UserError, match="`memory` 2 is smaller than the 3 old classes"):
         memory.select({0: [1], 1: [2], 2: [3]}, 2, 0)
 
 

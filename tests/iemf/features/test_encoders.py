@@ -153,7 +153,7 @@ def test_a_constant_makes_no_difference():
     torch.testing.assert_close(filter_banks(sound + 0.5), filter_banks(sound), atol=2e-2, rtol=1e-2)
 
 
-@pytest.mark.parametrize(("encoder", "option"), [(VideoMAE, "--video-mae"), (AudioMAE, "--audio-mae")])
+@pytest.mark.parametrize(("encoder", "option"), [(VideoMAE, "`video_mae`"), (AudioMAE, "`audio_mae`")])
 def test_weights_that_are_not_there_are_one_line(tmp_path, encoder, option, monkeypatch):
     monkeypatch.setenv("HF_HUB_OFFLINE", "1")
     (tmp_path / "empty").mkdir()

@@ -113,7 +113,7 @@ def test_the_test_split_has_its_own_noise_and_no_two_splits_share_theirs(root):
 
 
 def test_more_than_is_stored_is_refused(root):
-    with pytest.raises(UserError, match=r"prepared with 0\.6 s of sound, --seconds 1 is more"):
+    with pytest.raises(UserError, match=r"prepared with 0\.6 s of sound, `seconds` 1 is more"):
         load(root, view=View(1, 24, 1.0))
-    with pytest.raises(UserError, match=r"prepared with 2 frame\(s\) of a clip, --frames 3 is more"):
+    with pytest.raises(UserError, match=r"prepared with 2 frame\(s\) of a clip, `frames` 3 is more"):
         load(root, view=View(3, 24, 0.5))
