@@ -128,7 +128,8 @@ class InverseEffectiveness:
 
 
 class ReleasedInverseEffectiveness(InverseEffectiveness):
-    """As the code released with the paper: after ξ, Gaussian noise N(0, std(g) + 1e-8) on the fusion's gradient.
+    """As the code released with the paper: after ξ, Gaussian noise N(0, std(g) + 1e-8) on the fusion's gradient,
+    std(g) being that of the gradient before ξ.
 
     Arguments as above without ``scale`` (the released code knows the gradient alone), plus ``seed`` of the noise.
     """
@@ -139,15 +140,21 @@ class ReleasedInverseEffectiveness(InverseEffectiveness):
 
     @torch.no_grad()
     def apply(self, xi: Tensor) -> None:
-        super().apply(xi)
         gradients = [p.grad for p in self.parameters if p.grad is not None]
-        add_gradient_noise(gradients, [g.std() for g in gradients], self.generator)
+        deviations = [deviation(g) for g in gradients]  # before ξ
+        super().apply(xi)
+        add_gradient_noise(gradients, deviations, self.generator)
 
     def state_dict(self) -> dict:
         return {"generator": self.generator.get_state()}
 
     def load_state_dict(self, state: dict) -> None:
         self.generator.set_state(state["generator"].cpu())
+
+
+def deviation(gradient: Tensor) -> Tensor:
+    """Standard deviation of its elements, 0-dim; 0 where there is one, which has none."""
+    return gradient.std() if gradient.numel() > 1 else gradient.new_zeros(())
 
 
 def add_gradient_noise(gradients: Iterable[Tensor], deviations: Iterable[Tensor], generator: torch.Generator) -> None:
