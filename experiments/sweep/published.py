@@ -1,7 +1,7 @@
 """What He et al. 2025 publish: Tables S2 (ANN), S3 (SNN), S4 (class-incremental learning) and S5 (AVQA), and Fig. 2.
 
-Joint learning alone has published values too: on Kinetics-Sounds as ANN (Fig. 2 c2), and of ST-AVQA in the readme of the
-released code.
+Joint learning alone has published values too: on Kinetics-Sounds as ANN (Fig. 2 c2), and of ST-AVQA in the readme of
+the released code.
 """
 
 import csv
