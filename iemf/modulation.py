@@ -63,6 +63,7 @@ class InverseEffectiveness:
         if scale not in SCALES:
             raise ValueError(f"scale must be one of {SCALES}, got {scale!r}")
         self.gamma, self.gate, self.scale, self.reduce = gamma, gate, scale, reduce
+        self.last: Tensor | None = None  # ξ that was applied last
         if scale == "step":
             if optimizer is None:
                 raise ValueError('scale="step" needs optimizer=, the optimiser that updates the parameters')
@@ -99,12 +100,18 @@ class InverseEffectiveness:
     @torch.no_grad()
     def apply(self, xi: Tensor) -> None:
         """Scale the gradient now, or the optimiser's coming step."""
+        self.last = xi
         if self.scale == "step":
             self._pending = xi
         else:
             gradients = [p.grad for p in self.parameters if p.grad is not None]
             if gradients:
                 torch._foreach_mul_(gradients, xi)
+
+    def repeat(self) -> None:
+        """Apply the last ξ once more; nothing where there was none."""
+        if self.last is not None:
+            self.apply(self.last)
 
     @torch.no_grad()
     def _remember(self, *_: object) -> None:
@@ -120,15 +127,18 @@ class InverseEffectiveness:
             self._pending, self._before = None, []
 
     def state_dict(self) -> dict:
-        """Nothing outlives a step."""
-        return {}
+        """The last ξ."""
+        return {"last": self.last}
 
     def load_state_dict(self, state: dict) -> None:
         """Take back what ``state_dict`` gave."""
+        last = state["last"]
+        self.last = None if last is None else last.to(self.parameters[0].device)
 
 
 class ReleasedInverseEffectiveness(InverseEffectiveness):
-    """As the code released with the paper: after ξ, Gaussian noise N(0, std(g) + 1e-8) on the fusion's gradient.
+    """As the code released with the paper: after ξ, Gaussian noise N(0, std(g) + 1e-8) on the fusion's gradient,
+    std(g) being that of the gradient before ξ.
 
     Arguments as above without ``scale`` (the released code knows the gradient alone), plus ``seed`` of the noise.
     """
@@ -139,15 +149,22 @@ class ReleasedInverseEffectiveness(InverseEffectiveness):
 
     @torch.no_grad()
     def apply(self, xi: Tensor) -> None:
-        super().apply(xi)
         gradients = [p.grad for p in self.parameters if p.grad is not None]
-        add_gradient_noise(gradients, [g.std() for g in gradients], self.generator)
+        deviations = [deviation(g) for g in gradients]  # before ξ
+        super().apply(xi)
+        add_gradient_noise(gradients, deviations, self.generator)
 
     def state_dict(self) -> dict:
-        return {"generator": self.generator.get_state()}
+        return super().state_dict() | {"generator": self.generator.get_state()}
 
     def load_state_dict(self, state: dict) -> None:
+        super().load_state_dict(state)
         self.generator.set_state(state["generator"].cpu())
+
+
+def deviation(gradient: Tensor) -> Tensor:
+    """Standard deviation of its elements, 0-dim; 0 where there is one, which has none."""
+    return gradient.std() if gradient.numel() > 1 else gradient.new_zeros(())
 
 
 def add_gradient_noise(gradients: Iterable[Tensor], deviations: Iterable[Tensor], generator: torch.Generator) -> None:

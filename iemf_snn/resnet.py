@@ -24,14 +24,16 @@ class SpikingResNet18(ResNet18):
     normalised value could not reach the threshold.
     """
 
-    def __init__(self, in_channels: int, width: int, neuron: NeuronFactory, time_steps: int) -> None:
+    def __init__(
+        self, in_channels: int, width: int, neuron: NeuronFactory, time_steps: int, norm_gain: float | None = None
+    ) -> None:
         super().__init__(in_channels, width, neuron)
         if time_steps < 1:
             raise ValueError(f"time_steps must be >= 1, got {time_steps}")
         self.time_steps = time_steps
         for module in self.modules():
             if isinstance(module, nn.BatchNorm2d) and module is not self.blocks[0].norm1:
-                nn.init.constant_(module.weight, self.stem_neuron.v_threshold)
+                nn.init.constant_(module.weight, self.stem_neuron.v_threshold if norm_gain is None else norm_gain)
 
     def forward(self, x: Tensor) -> Tensor:
         functional.reset_net(self)  # for neurons other than our stateless ones
@@ -54,13 +56,18 @@ class SpikingResNet18(ResNet18):
         return x.unflatten(0, (self.time_steps, -1)).mean(0)
 
 
-def resnet18(in_channels: int, width: int = 64, time_steps: int = 4, **neuron_options) -> SpikingResNet18:
+def resnet18(
+    in_channels: int, width: int = 64, time_steps: int = 4, norm_gain: float | None = None, **neuron_options
+) -> SpikingResNet18:
     """[B, in_channels, H, W] -> features [B, 8·width].
 
     Args:
         in_channels: channels of the input.
         width: channels of the first stage (64 as published).
         time_steps: T, how often the network sees the input (4 as published).
+        norm_gain: of every norm at the beginning; None: as :class:`SpikingResNet18` says. The released code has 1.
         neuron_options: handed to :class:`LIFNode`, e.g. ``backend="spikingjelly"``.
     """
-    return SpikingResNet18(in_channels, width, partial(LIFNode, stateless=True, **neuron_options), time_steps)
+    return SpikingResNet18(
+        in_channels, width, partial(LIFNode, stateless=True, **neuron_options), time_steps, norm_gain
+    )

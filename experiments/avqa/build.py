@@ -28,8 +28,10 @@ def build_data(run: RunConfig) -> AVQAData:
 
 
 def activation(run: RunConfig) -> nn.Module:
-    """Around the fusion layer."""
-    return RateCoded(run.time_steps) if run.network == "snn" else nn.Tanh()
+    """Around the fusion layer: LIF neurons, tanh, or nothing as released."""
+    if run.network == "snn":
+        return RateCoded(run.time_steps)
+    return nn.Identity() if run.recipe == "released" else nn.Tanh()
 
 
 def build_network(run: RunConfig, data: AVQAData, taught: bool = True) -> Baseline | STAVQA | MatchNetwork:
@@ -61,7 +63,10 @@ def build_modulation(
 
 def build_optimizer(run: RunConfig, network: nn.Module) -> torch.optim.Optimizer:
     """Of all parameters."""
-    return {"sgd": torch.optim.SGD, "adam": torch.optim.Adam}[run.optimizer](network.parameters(), lr=run.lr)
+    common = {"lr": run.lr, "weight_decay": run.weight_decay}
+    if run.optimizer == "sgd":
+        return torch.optim.SGD(network.parameters(), momentum=run.momentum, **common)
+    return torch.optim.Adam(network.parameters(), **common)
 
 
 def build_trainer(

@@ -9,6 +9,7 @@ import iemf_ann
 import iemf_snn
 from experiments.classification.options import RunConfig
 from iemf.balance import METHODS, Method
+from iemf.data.audio import SpectrogramForm
 from iemf.data.base import AudioVisualData
 from iemf.data.clips import View
 from iemf.data.noise import CLEAN, Noise
@@ -29,12 +30,22 @@ def build_data(config: RunConfig) -> AudioVisualData:
     if config.data_digest != (now := digest_of(config.data_root)):
         raise UserError(f"{config.data_root} has changed since the run began ({config.data_digest} then, {now} "
                         f"now); train again into another `out`")  # fmt: skip
-    view = View(config.frames, config.image_size, config.seconds)
+    view = View(config.frames, config.image_size, config.seconds, released_crop(config))
     own = {"seed": config.seed, "view": view, "noise": noise, "test_noise": test_noise}
-    own |= {"spectrogram_size": config.spectrogram_size}
+    own |= {"spectrogram": spectrogram_of(config), "split_seed": config.split_seed}
     if config.dataset == "folder" and not prepared.is_prepared(config.data_root):
         return folder.load(config.data_root, **own)
     return prepared.load(config.data_root, config.dataset, **own)
+
+
+def spectrogram_of(config: RunConfig) -> SpectrogramForm:
+    """What the audio encoder sees of a data set of files."""
+    return SpectrogramForm(config.spectrogram, config.spectrogram_size, zero_padded=config.recipe == "released")
+
+
+def released_crop(config: RunConfig) -> int | None:
+    """Side from which the released code cuts test pictures, where it does."""
+    return 256 if config.recipe == "released" and config.dataset == "urbansound8k-av" else None
 
 
 def encoder_factory(config: RunConfig):
@@ -42,7 +53,11 @@ def encoder_factory(config: RunConfig):
     if config.network == "ann":
         return functools.partial(iemf_ann.resnet18, width=config.width)
     # The released node divides its input by τ_m and fires strictly above θ, i.e. at or above the next float.
-    released = {"decay_input": True, "v_threshold": math.nextafter(0.5, 1)} if config.recipe == "released" else {}
+    released = (
+        {"decay_input": True, "v_threshold": math.nextafter(0.5, 1), "norm_gain": 1.0}
+        if config.recipe == "released"
+        else {}
+    )
     return functools.partial(
         iemf_snn.resnet18,
         width=config.width,
@@ -72,10 +87,23 @@ def build_method(config: RunConfig, network: AudioVisualNetwork) -> Method:
 
 def build_optimizer(config: RunConfig, network: AudioVisualNetwork) -> torch.optim.Optimizer:
     """One parameter group: IEMF changes the fusion's gradient or step, not its optimiser."""
+    released = config.recipe == "released"
+    parameters = decayed(network, config.weight_decay) if released else network.parameters()
     common = {"lr": config.lr, "weight_decay": config.weight_decay}
     if config.optimizer == "sgd":
-        return torch.optim.SGD(network.parameters(), momentum=config.momentum, **common)
-    return {"adam": torch.optim.Adam, "adamw": torch.optim.AdamW}[config.optimizer](network.parameters(), **common)
+        nesterov = released and config.momentum > 0
+        return torch.optim.SGD(parameters, momentum=config.momentum, nesterov=nesterov, **common)
+    return {"adam": torch.optim.Adam, "adamw": torch.optim.AdamW}[config.optimizer](parameters, **common)
+
+
+def decayed(network: AudioVisualNetwork, weight_decay: float) -> list[dict]:
+    """Groups of parameters as the released code has them: weights of two or more dimensions decay, biases and norms
+    do not."""
+    parameters = list(network.parameters())
+    return [
+        {"params": [p for p in parameters if p.ndim >= 2], "weight_decay": weight_decay},
+        {"params": [p for p in parameters if p.ndim < 2], "weight_decay": 0.0},
+    ]
 
 
 def build_scheduler(config: RunConfig, optimizer: torch.optim.Optimizer) -> torch.optim.lr_scheduler.LRScheduler:

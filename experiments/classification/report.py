@@ -41,7 +41,8 @@ def markdown(cells: Cells, example: RunConfig, unfinished: int) -> str:
     header = ["method", "network", *(VARIANT_LABELS[v] for v in variants)]
     header += [f"IEMF − {SHORT_VARIANT_LABELS[v]}" for v in others]
     header += ["mean firing rate"] if spiking else []
-    header += ["paper: vanilla", "paper: IEMF"] if paper else []
+    told = [v for v in VARIANT_LABELS if any(cell[2] == v for cell in paper)]
+    header += [f"paper: {SHORT_VARIANT_LABELS[v]}" for v in told]
     rows = []
     for method in dict.fromkeys(cell[1] for cell in cells):
         for network in dict.fromkeys(cell[0] for cell in cells):
@@ -52,7 +53,7 @@ def markdown(cells: Cells, example: RunConfig, unfinished: int) -> str:
                 rates = [r["firing_rate"] for v in variants for r in cells.get((network, method, v), {}).values()
                          if "firing_rate" in r]  # fmt: skip
                 row.append(f"{100 * statistics.fmean(rates):.1f} %" if rates else "–")
-            row += [f"{paper[network, method, v]:.2f}" for v in ("vanilla", "iemf")] if paper else []
+            row += [f"{paper[network, method, v]:.2f}" if (network, method, v) in paper else "–" for v in told]
             rows.append(row)
     what = f"Test accuracy in %, {{seeds}}. {example.dataset}, ResNet-18 of width {example.width}, {example.fusion} "
     what += (

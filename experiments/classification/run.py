@@ -30,7 +30,8 @@ def trainer_of(config: RunConfig, data: AudioVisualData, folder: RunFolder, acce
     network = build.build_network(config, data).to(accelerator.device)
     optimizer = build.build_optimizer(config, network)
     method = build.build_method(config, network)
-    stage = ClassificationStage(network, method, data, config.batch_size, config.seed, accelerator, config.workers)
+    stage = ClassificationStage(network, method, data, config.batch_size, config.seed, accelerator, config.workers,
+                                whole_batches=config.recipe == "released")  # fmt: skip
     options = TrainingOptions(
         config.epochs, config.seed, config.clip_norm, Window(config.modulate_from or 0), config.progress
     )

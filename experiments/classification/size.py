@@ -12,7 +12,7 @@ from experiments.sweep.plan import FORWARD
 from experiments.sweep.task import Size, Trial
 from iemf.balance import METHODS
 from iemf.classification.stage import ClassificationStage
-from iemf.data.audio import HOP, N_FFT, SAMPLE_RATE
+from iemf.data.audio import SAMPLE_RATE
 from iemf.data.base import AudioVisualData, Batch, KeepInputs
 from iemf.data.preparation import manifest
 from iemf.data.sets import av_digits, crema_d, kinetics_sounds, prepared, urbansound8k_av
@@ -87,8 +87,7 @@ def random_input(config: RunConfig, batch: int, device: torch.device) -> tuple[T
     """(spectrograms, images) as the front end hands them to the network."""
     if config.dataset == "av-digits":
         return tuple(torch.randn(batch, 1, av_digits.SIZE, av_digits.SIZE, device=device) for _ in range(2))
-    size = config.spectrogram_size
-    shape = (size, size) if size else (N_FFT // 2 + 1, round(config.seconds * SAMPLE_RATE) // HOP + 1)
+    shape = build.spectrogram_of(config).shape(round(config.seconds * SAMPLE_RATE))
     frames = (config.frames,) if config.frames > 1 else ()
     side = config.image_size
     return torch.randn(batch, 1, *shape, device=device), torch.randn(batch, *frames, 3, side, side, device=device)

@@ -59,8 +59,10 @@ def build_network(run: RunConfig, data: ContinualData) -> ContinualNetwork:
 
 def build_optimizer(run: RunConfig, network: nn.Module) -> torch.optim.Optimizer:
     """Of all parameters."""
-    kind = {"sgd": torch.optim.SGD, "adam": torch.optim.Adam}[run.optimizer]
-    return kind(network.parameters(), lr=run.lr, weight_decay=run.weight_decay)
+    common = {"lr": run.lr, "weight_decay": run.weight_decay}
+    if run.optimizer == "sgd":
+        return torch.optim.SGD(network.parameters(), momentum=run.momentum, **common)
+    return torch.optim.Adam(network.parameters(), **common)
 
 
 def build_modulation(run: RunConfig) -> MakeModulation | None:
@@ -79,7 +81,8 @@ def build_learner(run: RunConfig, data: ContinualData, folder: RunFolder, accele
     """Everything a run learns with."""
     options = ContinualOptions(
         run.epochs, run.batch_size, run.exemplar_batch_size or 0, run.memory or 0, run.seed,
-        window=run.window, clip_norm=run.clip_norm, progress=run.progress,
+        window=run.window, head_window=run.head_window, clip_norm=run.clip_norm,
+        clip_first=run.recipe == "released", progress=run.progress,
     )  # fmt: skip
     network = build_network(run, data).to(accelerator.device)
     return ContinualLearner(network, build_method(run), data, options, folder, accelerator,

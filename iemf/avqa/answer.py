@@ -1,8 +1,9 @@
 """From what was heard, seen and asked to an answer: the fusion layer that IEMF modulates, and a head a modality.
 
-    logits = fc_answer(act(fc_fusion(act[a; v])) ⊙ q),  logits_a = head_a(a ⊙ q),  logits_v = head_v(v ⊙ q)
+    logits = fc_answer(act(fc_fusion(act[a; v]) ⊙ q)),  logits_a = head_a(a ⊙ q),  logits_v = head_v(v ⊙ q)
 
-The fusion layer, which IEMF modulates, is fc_fusion alone.
+act is tanh in Li et al. 2022, nothing in the code released with He et al. 2025, a spiking neuron in a spiking head. The
+fusion layer, which IEMF modulates, is fc_fusion alone.
 """
 
 from collections.abc import Callable
@@ -19,7 +20,7 @@ class AnswerNetwork(nn.Module):
     Args:
         width: of the three.
         answers: how many there are.
-        activation: makes the activations around the fusion layer: Tanh, or a spiking neuron.
+        activation: makes the activations around the fusion layer: Tanh, Identity, or a spiking neuron.
         train_encoders_by_heads: True for joint learning and IEMF. False: the heads read what is attended to without
             sending a gradient back, as linear probes (see :class:`iemf.network.AudioVisualNetwork`).
     """
@@ -35,7 +36,7 @@ class AnswerNetwork(nn.Module):
 
     def forward(self, audio: Tensor, visual: Tensor, question: Tensor) -> Logits:
         fused = self.fc_fusion(self.activation_before(torch.cat([audio, visual], dim=1)))
-        answer = self.fc_answer(self.activation_behind(fused) * question)
+        answer = self.fc_answer(self.activation_behind(fused * question))
         asked = {"audio": audio * question, "visual": visual * question}
         unimodal = {m: head(asked[m] if self.train_encoders_by_heads else asked[m].detach())
                     for m, head in self.heads.items()}  # fmt: skip

@@ -8,7 +8,7 @@ class QuestionEncoder(nn.Module):
     """Words [B, L] int64 -> q [B, width].
 
     Args:
-        words: size of the vocabulary, padding included. The LSTM runs over the padding too, which comes first.
+        words: size of the vocabulary, padding included. The LSTM runs over the padding too, which comes last.
         width: of embeddings, LSTM and q.
     """
 

@@ -7,9 +7,7 @@ import numpy as np
 
 from iemf.avqa.questions import LONGEST, Question
 
-# Before the first word, so that the LSTM is read out right behind the last (Li et al. 2022 pad behind it); and in place
-# of words that train never had.
-PAD = 0
+PAD = 0  # behind the last word, and read by the LSTM, as Li et al. 2022 do; and in place of words that train never had
 UNKNOWN = -1  # an answer that train never had: no class, so always wrong
 
 
@@ -39,5 +37,5 @@ def encode(questions: Sequence[Question], vocabulary: Vocabulary) -> Encoded:
     answer_of = {answer: number for number, answer in enumerate(vocabulary.answers)}
     words = np.full((len(questions), LONGEST), PAD, np.int64)
     for row, question in enumerate(questions):
-        words[row, LONGEST - len(question.words) :] = [number_of.get(word, PAD) for word in question.words]
+        words[row, : len(question.words)] = [number_of.get(word, PAD) for word in question.words]
     return Encoded(words, np.array([answer_of.get(question.answer, UNKNOWN) for question in questions], np.int64))

@@ -13,6 +13,9 @@ from iemf.network import AudioVisualNetwork, Output
 Accuracies = Mapping[str, float]  # percent, of each modality's head by name, and of the fusion as "fused"
 
 
+RELEASED_LABEL_SMOOTHING = 0.1
+
+
 class Method:
     """A way to train the fusion; this base does nothing beyond cross-entropy of the fused logits.
 
@@ -28,10 +31,15 @@ class Method:
     def __init__(self, network: AudioVisualNetwork, seed: int = 0, recipe: str = "paper") -> None:
         self.network = network
         self.recipe = recipe
+        self.label_smoothing = RELEASED_LABEL_SMOOTHING if recipe == "released" else 0.0
 
     def loss(self, output: Output, labels: Tensor, epoch: int) -> Tensor:
         """The method's loss, a 0-dim tensor; the heads' own cross-entropies are the loop's affair."""
-        return F.cross_entropy(output.logits.fused, labels)
+        return self.cross_entropy(output.logits.fused, labels)
+
+    def cross_entropy(self, logits: Tensor, labels: Tensor) -> Tensor:
+        """Of any logits of the run, the heads' included; the released code smooths the labels of all of them."""
+        return F.cross_entropy(logits, labels, label_smoothing=self.label_smoothing)
 
     def on_gradients(self, output: Output, labels: Tensor, epoch: int) -> None:
         """Change gradients in place, between backward (unscaled) and step."""

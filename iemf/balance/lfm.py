@@ -40,7 +40,7 @@ class LFM(Method):
     """Fused cross-entropy and alignment, weighted by epoch."""
 
     def loss(self, output: Output, labels: Tensor, epoch: int) -> Tensor:
-        classification = F.cross_entropy(output.logits.fused, labels)
+        classification = self.cross_entropy(output.logits.fused, labels)
         if self.recipe == "released":
             return classification + alignment_loss(output.features["audio"], output.features["visual"])
         # Re-read the heads: a vanilla network's own head logits carry no gradient to the encoders.

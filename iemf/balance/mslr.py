@@ -46,7 +46,8 @@ class MSLR(Method):
             return
         for modality, modules in self.modules.items():
             gradients = [p.grad for module in modules for p in module.parameters() if p.grad is not None]
-            torch._foreach_mul_(gradients, RATE[modality] * accuracy_ratio(self.history[modality]))
+            if gradients:  # not those of a frozen encoder and head
+                torch._foreach_mul_(gradients, RATE[modality] * accuracy_ratio(self.history[modality]))
 
     def on_validation(self, accuracies: Accuracies, epoch: int) -> None:
         for modality, history in self.history.items():

@@ -14,7 +14,7 @@ from torch import Tensor
 from iemf.balance.base import Method, register
 from iemf.coefficient import true_class_probability
 from iemf.errors import UserError
-from iemf.modulation import add_gradient_noise
+from iemf.modulation import add_gradient_noise, deviation
 from iemf.network import AudioVisualNetwork, Output
 from iemf.processes import sum_over_processes
 
@@ -59,7 +59,9 @@ class OGMGE(Method):
         coefficients = discrepancy_coefficients(*sum_over_processes(scores))
         for parameters, coefficient in zip(self.convolutions, coefficients, strict=True):
             gradients = [p.grad for p in parameters if p.grad is not None]
-            deviations = [g.std() for g in gradients]
+            if not gradients:  # a frozen encoder, or one without convolutions: nothing to slow down
+                continue
+            deviations = [deviation(g) for g in gradients]
             torch._foreach_mul_(gradients, coefficient)
             add_gradient_noise(gradients, deviations, self.generator)
 

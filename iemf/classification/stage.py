@@ -2,7 +2,6 @@
 
 from collections.abc import Iterator
 
-import torch.nn.functional as F
 from accelerate import Accelerator
 from torch import nn
 
@@ -25,6 +24,7 @@ class ClassificationStage(StageDefaults):
         seed: of the order of the training samples.
         accelerator: of the run.
         workers: processes that read files.
+        whole_batches: leave out the last training batch if it is not full.
     """
 
     name = "classification"
@@ -38,10 +38,11 @@ class ClassificationStage(StageDefaults):
         seed: int,
         accelerator: Accelerator,
         workers: int = 0,
+        whole_batches: bool = False,
     ) -> None:
         super().__init__()
         self.module, self.method, self.data, self.accelerator = module, method, data, accelerator
-        train, self.sampler = training_loader(data.train, batch_size, seed, workers)
+        train, self.sampler = training_loader(data.train, batch_size, seed, workers, whole_batches)
         self.steps = len(train)
         evaluations = [evaluation_loader(split, batch_size, workers) for split in (data.val, data.test)]
         self.train_loader, self.val_loader, self.test_loader = accelerator.prepare(train, *evaluations)
@@ -56,7 +57,9 @@ class ClassificationStage(StageDefaults):
     def loss(self, network: nn.Module, batch: Batch, epoch: int) -> Outcome:
         output = network(*self.front_end(batch.audio, batch.visual))
         losses = {"fused": self.method.loss(output, batch.label, epoch)}
-        losses |= {name: F.cross_entropy(logits, batch.label) for name, logits in output.logits.unimodal.items()}
+        losses |= {
+            name: self.method.cross_entropy(logits, batch.label) for name, logits in output.logits.unimodal.items()
+        }
         loss = sum(losses.values())
         named = {"loss": loss} | {f"loss_{name}": value for name, value in losses.items()}
         totals = named_totals(named, output.logits, batch.label)

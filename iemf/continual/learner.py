@@ -41,6 +41,8 @@ class ContinualOptions:
     seed: int
     window: Window = EVERY_EPOCH  # epochs of a task with ξ
     clip_norm: float | None = None
+    clip_first: bool = False  # before ξ
+    head_window: Window = EVERY_EPOCH  # epochs of a task in which the heads have a loss
     progress: bool = True
 
 
@@ -110,14 +112,15 @@ class ContinualLearner:
         optimizer = self.make_optimizer(self.network)
         modulation = self.make_modulation(self.network, optimizer, seed) if self.make_modulation else None
         stage = self.stage(task, teacher)
-        how = TrainingOptions(options.epochs, seed, options.clip_norm, options.window, options.progress)
+        how = TrainingOptions(options.epochs, seed, options.clip_norm, options.window, options.progress,
+                              options.clip_first)  # fmt: skip
         return Trainer(stage, optimizer, how, self.folder, self.accelerator, modulation=modulation,
                        before=self.history)  # fmt: skip
 
     def stage(self, task: int, teacher: ContinualNetwork | None = None) -> TaskStage:
         """A task, to be learnt or to be tested."""
         options = self.options
-        portion = Portion(options.batch_size, options.exemplar_batch, options.seed)
+        portion = Portion(options.batch_size, options.exemplar_batch, options.seed, options.head_window)
         return TaskStage(self.network, teacher, self.method, self.data, task, self.exemplars(task), portion,
                          self.accelerator)  # fmt: skip
 

@@ -13,20 +13,21 @@ from iemf.continual.data import ContinualData, FeatureBatch, FeatureSplit
 from iemf.continual.methods import ContinualMethod, ContinualStep
 from iemf.continual.model import ContinualNetwork, ContinualOutput
 from iemf.errors import UserError
-from iemf.logits import Logits
+from iemf.logits import FUSED, Logits
 from iemf.processes import sum_over_processes
 from iemf.seeds import Stream, mix_seed
 from iemf.training.batches import read_batches, share
 from iemf.training.stage import Evidence, Outcome, Rank, StageDefaults
-from iemf.training.step import Totals, named_totals
+from iemf.training.step import EVERY_EPOCH, Totals, Window, named_totals
 
 
 class Portion(NamedTuple):
-    """How much of a task a step sees, and from what seed the order is drawn."""
+    """How much of a task a step sees, from what seed the order is drawn, and in which epochs the heads have a loss."""
 
     batch_size: int
     exemplar_batch: int  # exemplars beside a batch
     seed: int
+    head_window: Window = EVERY_EPOCH
 
 
 class TaskStage(StageDefaults):
@@ -82,6 +83,8 @@ class TaskStage(StageDefaults):
         current, (audio, visual, labels) = batch
         output = network(audio, visual)
         losses, further = self._losses(output, audio, visual, labels, current)
+        if epoch not in self.portion.head_window:
+            losses = {name: loss if name == FUSED else 0 * loss for name, loss in losses.items()}
         loss = sum(losses.values()) + further
         named = {"loss": loss} | {f"loss_{name}": value for name, value in losses.items()}
         first_new = self.data.tasks[self.task].start

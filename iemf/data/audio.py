@@ -1,6 +1,7 @@
 """Sound: reading files, bringing them to one rate and length, and the log-spectrogram the encoders see."""
 
 import struct
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -17,6 +18,7 @@ SAMPLE_RATE = 22050  # Hz
 SECONDS = 3.0
 N_FFT = 512
 HOP = 353  # 3 s at 22.05 kHz become 188 frames of 257 bins
+MEL_BANDS = 80  # with more, the lowest would fall between two bins
 INT16 = 32767
 RESAMPLING_MARGIN = 0.1  # seconds: more than the resampling filter reaches
 WHOLE = 0.95  # of the samples that a file promises; MP3 headers promise a few too many
@@ -117,17 +119,44 @@ def to_float(wave: Tensor) -> Tensor:
     return wave / INT16 if wave.dtype == torch.int16 else wave
 
 
-class LogSpectrogram(nn.Module):
-    """[B, n] waveforms to [B, 1, 257, n // 353 + 1]: log(|STFT| + 1e-7), Hann window of 512 samples, hop 353.
+@dataclass(frozen=True)
+class SpectrogramForm:
+    """What the audio encoder sees of a waveform.
 
     Args:
-        size: resize to [B, 1, size, size], bilinearly; None: leave as it is.
+        kind: "log-stft", log(|STFT| + 1e-7) in 257 bins, what the code released with He et al. 2025 computes; or
+            "log-mel", log(mel + 1e-7) of the magnitudes in 80 HTK mel bands, which the paper's text names.
+        size: resize to size x size, bilinearly; None: leave as it is.
+        zero_padded: the ends are padded with zeros, as in the released code, not reflected.
     """
 
-    def __init__(self, size: int | None = None) -> None:
+    kind: str = "log-stft"
+    size: int | None = None
+    zero_padded: bool = False
+
+    def shape(self, samples: int) -> tuple[int, int]:
+        """(bins, frames) of a wave of so many samples."""
+        if self.size is not None:
+            return self.size, self.size
+        return {"log-stft": N_FFT // 2 + 1, "log-mel": MEL_BANDS}[self.kind], samples // HOP + 1
+
+
+class LogSpectrogram(nn.Module):
+    """[B, n] waveforms to [B, 1, bins, n // 353 + 1]; Hann window of 512 samples, hop 353.
+
+    Args:
+        form: see :class:`SpectrogramForm`.
+    """
+
+    def __init__(self, form: SpectrogramForm = SpectrogramForm()) -> None:
         super().__init__()
-        self.magnitude = torchaudio.transforms.Spectrogram(n_fft=N_FFT, hop_length=HOP, power=1.0)
-        self.size = size
+        options = {"n_fft": N_FFT, "hop_length": HOP, "power": 1.0,
+                   "pad_mode": "constant" if form.zero_padded else "reflect"}  # fmt: skip
+        if form.kind == "log-mel":
+            self.magnitude = torchaudio.transforms.MelSpectrogram(SAMPLE_RATE, n_mels=MEL_BANDS, **options)
+        else:
+            self.magnitude = torchaudio.transforms.Spectrogram(**options)
+        self.size = form.size
 
     def forward(self, wave: Tensor) -> Tensor:
         spectrogram = (self.magnitude(wave) + 1e-7).log()[:, None]

@@ -69,13 +69,16 @@ def _collate(samples: Batch | list[Batch]) -> Batch:
     return Batch(default_collate(audio), image.stack(visual), default_collate(label))
 
 
-def training_loader(dataset: Dataset, batch_size: int, seed: int, workers: int = 0) -> tuple[DataLoader, EpochSampler]:
-    """Shuffled batches. A last batch of one sample is left out: it has no batch statistics.
+def training_loader(
+    dataset: Dataset, batch_size: int, seed: int, workers: int = 0, whole_batches: bool = False
+) -> tuple[DataLoader, EpochSampler]:
+    """Shuffled batches. A last batch of one sample is left out: it has no batch statistics; with ``whole_batches`` any
+    last batch that is not full is.
 
     Workers start anew each epoch, so that they see what ``set_epoch`` changed.
     """
     sampler = EpochSampler(len(dataset), seed)
-    batches = BatchSampler(sampler, batch_size, drop_last=len(dataset) % batch_size == 1)
+    batches = BatchSampler(sampler, batch_size, drop_last=whole_batches or len(dataset) % batch_size == 1)
     loader = DataLoader(
         dataset,
         batch_sampler=batches,

@@ -9,6 +9,7 @@ from torch import Tensor, nn
 from torch.utils.data import Dataset
 
 from iemf.data import audio, image
+from iemf.data.audio import SpectrogramForm
 from iemf.data.base import Batch
 from iemf.data.noise import CLEAN, Noise, add_noise, draw_snr
 from iemf.seeds import Stream, mix_seed, seeded
@@ -33,11 +34,15 @@ class ClipSource(Protocol):
 
 @dataclass(frozen=True)
 class View:
-    """What training sees of a clip: N frames of size x size pixels, and the length of the sound in seconds."""
+    """What training sees of a clip: N frames of size x size pixels, and the length of the sound in seconds.
+
+    ``crop_from``: in evaluation the shorter side is resized to this and the middle is cut out; None: all is resized.
+    """
 
     frames: int = 1
     size: int = 224
     seconds: float = audio.SECONDS
+    crop_from: int | None = None
 
 
 def spread(count: int, offsets: Sequence[float]) -> list[int]:
@@ -71,7 +76,9 @@ class Clips(Dataset):
         self.source, self.rows, self.view, self.training = source, list(rows), view, training
         self.seed, self.epoch, self.noise, self.part = seed, 0, noise, part
         self.length = round(view.seconds * audio.SAMPLE_RATE)
-        self.transform = image.training_transform(view.size) if training else image.evaluation_transform(view.size)
+        self.transform = (
+            image.training_transform(view.size) if training else image.evaluation_transform(view.size, view.crop_from)
+        )
 
     def __len__(self) -> int:
         return len(self.rows)
@@ -105,12 +112,12 @@ class FrontEnd(nn.Module):
     """Waveforms to log-spectrograms, pixels of 0 to 255 to normalised ones; on the device, once a batch.
 
     Args:
-        spectrogram_size: see :class:`iemf.data.audio.LogSpectrogram`.
+        spectrogram: see :class:`iemf.data.audio.SpectrogramForm`.
     """
 
-    def __init__(self, spectrogram_size: int | None = None) -> None:
+    def __init__(self, spectrogram: SpectrogramForm = SpectrogramForm()) -> None:  # noqa: B008  immutable
         super().__init__()
-        self.spectrogram, self.normalise = audio.LogSpectrogram(spectrogram_size), image.Normalise()
+        self.spectrogram, self.normalise = audio.LogSpectrogram(spectrogram), image.Normalise()
 
     def forward(self, wave: Tensor, pictures: Tensor) -> tuple[Tensor, Tensor]:
         return self.spectrogram(audio.to_float(wave)), self.normalise(pictures)

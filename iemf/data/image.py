@@ -81,9 +81,12 @@ def training_transform(size: int) -> v2.Transform:
     )
 
 
-def evaluation_transform(size: int) -> v2.Transform:
-    """Resize to size x size."""
-    return v2.Resize((size, size), interpolation=InterpolationMode.BILINEAR, antialias=True)
+def evaluation_transform(size: int, crop_from: int | None = None) -> v2.Transform:
+    """Resize to size x size; or the shorter side to ``crop_from``, and the middle size x size of that."""
+    if crop_from is None:
+        return v2.Resize((size, size), interpolation=InterpolationMode.BILINEAR, antialias=True)
+    resize = v2.Resize(crop_from, interpolation=InterpolationMode.BILINEAR, antialias=True)
+    return v2.Compose([resize, v2.CenterCrop(size)])
 
 
 class Normalise(nn.Module):

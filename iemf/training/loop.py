@@ -35,6 +35,7 @@ class TrainingOptions:
     clip_norm: float | None = None
     window: Window = EVERY_EPOCH
     progress: bool = True
+    clip_first: bool = False  # before ξ, as in the released class-incremental code
 
 
 class Trainer:
@@ -67,7 +68,7 @@ class Trainer:
         self.before = list(before)
         self.network, self.optimizer = accelerator.prepare(stage.module, optimizer)
         self.step = Step(stage, self.network, self.optimizer, accelerator, modulation, options.window,
-                         options.clip_norm)  # fmt: skip
+                         options.clip_norm, options.clip_first)  # fmt: skip
         self.rate = optimizer.param_groups[0]["lr"]  # as it was given; the scheduler changes it
         self.history: list[dict] = []
         self.best: dict | None = None

@@ -19,13 +19,22 @@ from iemf.training.stage import Stage
 
 @dataclass(frozen=True)
 class Window:
-    """Epochs, from 0, in which ξ is applied: ``first`` to ``last``, both included; None: to the end."""
+    """Epochs, from 0, in which ξ is applied: ``first`` to ``last``, both included; None: to the end.
+
+    With ``hold`` the last ξ of the window goes on acting in the epochs behind it, as in the released AV-CIL, which
+    never sets the classifier's learning rate back.
+    """
 
     first: int = 0
     last: int | None = None
+    hold: bool = False
 
     def __contains__(self, epoch: int) -> bool:
-        return self.first <= epoch and (self.last is None or epoch <= self.last)
+        return self.first <= epoch and not self.is_over(epoch)
+
+    def is_over(self, epoch: int) -> bool:
+        """Whether an epoch lies behind the window."""
+        return self.last is not None and epoch > self.last
 
 
 EVERY_EPOCH = Window()
@@ -41,7 +50,8 @@ class Step:
         accelerator: of the run.
         modulation: IEMF, or None for vanilla and joint learning.
         window: epochs with ξ.
-        clip_norm: the gradient's norm is clipped to it, behind ξ; None: never.
+        clip_norm: the gradient's norm is clipped to it; None: never.
+        clip_first: before ξ, not behind it.
     """
 
     def __init__(
@@ -53,13 +63,14 @@ class Step:
         modulation: InverseEffectiveness | None = None,
         window: Window = EVERY_EPOCH,
         clip_norm: float | None = None,
+        clip_first: bool = False,
     ) -> None:
         self.stage, self.network, self.accelerator = stage, network, accelerator
         self.optimizer, plain = optimizer, getattr(optimizer, "optimizer", optimizer)
         # The wrapper is there for losses that are scaled; its own look-ups are 2 % of a small step.
         self.update = plain if accelerator.scaler is None else optimizer
         self.zero_grad = plain.zero_grad
-        self.modulation, self.window, self.clip_norm = modulation, window, clip_norm
+        self.modulation, self.window, self.clip_norm, self.clip_first = modulation, window, clip_norm, clip_first
 
     def __call__(self, batch: Any, epoch: int) -> dict[str, Tensor]:
         """Named totals of the batch, 0-dim on the device; nothing waits for it."""
@@ -68,18 +79,26 @@ class Step:
         self.accelerator.unscale_gradients(self.optimizer)
         self.stage.on_gradients(outcome, epoch)
         totals = outcome.totals
+        if self.clip_first:
+            self._clip()
         if self.modulation is not None and epoch in self.window:
             logits, labels = outcome.evidence
             effect = self.modulation.measure(list(logits.unimodal.values()), logits.fused, labels)
             self.modulation.apply(effect.xi)
             totals = totals | {"xi": effect.xi, "s_unimodal": effect.unimodal, "s_fused": effect.fused,
                                "without_evidence": (effect.fused == 0).to(effect.xi.dtype)}  # fmt: skip
-        if self.clip_norm is not None:
-            torch.nn.utils.clip_grad_norm_(self.stage.module.parameters(), self.clip_norm)
+        elif self.modulation is not None and self.window.hold and self.window.is_over(epoch):
+            self.modulation.repeat()
+        if not self.clip_first:
+            self._clip()
         self.update.step()
         self.zero_grad()
         return totals | {"samples": outcome.loss.new_full((), float(outcome.samples)),
                          "batches": outcome.loss.new_ones(())}  # fmt: skip
+
+    def _clip(self) -> None:
+        if self.clip_norm is not None:
+            torch.nn.utils.clip_grad_norm_(self.stage.module.parameters(), self.clip_norm)
 
 
 class Totals:

@@ -171,7 +171,7 @@ def load(root: Path, **options) -> AudioVisualData:
 
     Args:
         root: holds ``train``, ``test`` and, if the split is yours to choose, ``val``.
-        options: seed, view, noise, test_noise and spectrogram_size of :func:`iemf.data.assemble.assemble`.
+        options: seed, view, noise, test_noise and spectrogram and split_seed of :func:`iemf.data.assemble.assemble`.
 
     Raises:
         UserError: the tree is not of this form, or a file in it cannot be read; the message names it.

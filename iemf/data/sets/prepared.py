@@ -49,7 +49,7 @@ def load(root: Path, dataset: str, view: View = View(), **options) -> AudioVisua
         root: the prepared folder.
         dataset: its name; another one's folder is refused.
         view: no more sound and frames than are stored.
-        options: seed, noise, test_noise and spectrogram_size of :func:`iemf.data.assemble.assemble`.
+        options: seed, noise, test_noise and spectrogram and split_seed of :func:`iemf.data.assemble.assemble`.
 
     Raises:
         UserError: not prepared to the end, damaged, or stored with less than ``view`` asks for.
