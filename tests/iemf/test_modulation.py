@@ -158,7 +158,7 @@ def test_three_lines_in_a_model_of_ones_own():
     torch.testing.assert_close(fusion.weight.grad, xi * gradient)
 
 
-def test_released_recipe_adds_noise_of_the_gradients_own_deviation(make_network, batch):
+def test_released_recipe_adds_noise_of_the_deviation_that_the_gradient_had_before_xi(make_network, batch):
     network = make_network()
     logits = joint_backward(network, batch)
     expected = {}
@@ -170,10 +170,10 @@ def test_released_recipe_adds_noise_of_the_gradients_own_deviation(make_network,
         xi = modulation.modulate(list(logits.unimodal.values()), logits.fused, batch[2])
         expected.setdefault("draws", []).append(copied.fusion.linear.weight.grad.clone())
         assert torch.equal(copied.audio_head.weight.grad, network.audio_head.weight.grad)
-    scaled = xi * network.fusion.linear.weight.grad
-    noise = torch.stack(expected["draws"]) - scaled
-    assert noise.std().item() == pytest.approx(scaled.std().item(), rel=0.03)
-    assert noise.mean().abs() < 0.05 * scaled.std()
+    gradient = network.fusion.linear.weight.grad
+    noise = torch.stack(expected["draws"]) - xi * gradient
+    assert noise.std().item() == pytest.approx(gradient.std().item(), rel=0.03)
+    assert noise.mean().abs() < 0.05 * gradient.std()
 
 
 def test_released_noise_resumes(make_network, batch):

@@ -15,8 +15,8 @@ from iemf.errors import UserError
     ("recipe", "expected"),
     [
         ("paper", ("sgd", 1e-2, None, 50, 30)),
-        ("original", ("adam", 1e-4, 8, 30, 30)),
-        ("released", ("sgd", 1e-2, None, 50, 30)),
+        ("original", ("adam", 1e-4, 8, 80, 30)),
+        ("released", ("sgd", 1e-2, 15, 50, 30)),
     ],
 )
 def test_what_the_recipes_set(recipe, expected):

@@ -28,7 +28,7 @@ from iemf.training import Window
         ({"recipe": "released", "networks": ("snn",)}, "--recipe released has no activations"),
         ({"recipe": "released", "gamma": 2.0}, "--gamma 2: --recipe released ignores"),
         ({"recipe": "released"}, "--epochs 20: the released av-cil applies ξ from epoch 20 on"),
-        ({"recipe": "released", "methods": ("lwf",), "scale": "step"}, "released has ξ on the gradient of lwf"),
+        ({"recipe": "released", "methods": ("lwf",), "scale": "gradient"}, "released has ξ on the step of lwf"),
         ({"no_iemf": True, "variants": ("iemf",)}, "--variants : name at least one"),
         ({"recipe": "original"}, "--recipe original is an optimiser and epochs"),
         ({"no_iemf": True, "gamma": 2.0}, "--gamma 2 is read with --iemf only, by none"),
@@ -82,7 +82,7 @@ def test_options_in_the_singular():
         ("ave-ci", "original", "lwf", ("adam", 1e-3, 200, 256, None, None, None)),
         ("ave-ci", "original", "av-cil", ("adam", 1e-3, 200, 256, 128, 340, 0.5)),
         ("k-s-ci", "original", "lwf", ("adam", 1e-3, 100, 256, None, None, None)),
-        ("k-s-ci", "original", "ssil", ("adam", 1e-3, 200, 256, 128, 500, None)),
+        ("k-s-ci", "original", "ssil", ("adam", 1e-3, 100, 256, 128, 500, None)),
         ("k-s-ci", "original", "av-cil", ("adam", 1e-3, 200, 256, 128, 500, 0.1)),
         ("vs100-ci", "paper", "av-cil", ("adam", 1e-3, 100, 256, 128, 1500, 0.1)),
         ("vs100-ci", "released", "av-cil", ("adam", 1e-3, 100, 256, 128, 1500, 0.1)),
@@ -97,6 +97,6 @@ def test_what_the_recipes_set(dataset, recipe, method, expected):
 
 def test_the_window_of_the_recipes():
     paper, released = (RunConfig(recipe=recipe, variant="iemf", optimizer="sgd") for recipe in ("paper", "released"))
-    assert (paper.window, released.window) == (Window(0), Window(20, 69))
+    assert (paper.window, released.window) == (Window(0), Window(20, 70, hold=True))
     assert replace(released, method="ssil").window == Window(0)
     assert replace(paper, modulate_from=3).window == Window(3)

@@ -28,7 +28,7 @@ def test_the_table_follows_from_the_results():
     assert "3 run(s) of the grid are not finished" in table
 
 
-@pytest.mark.parametrize(("methods", "words"), [(("lwf", "ssil"), "100 (LwF), 200 (SSIL)"), (("ssil",), "200")])
+@pytest.mark.parametrize(("methods", "words"), [(("lwf", "av-cil"), "100 (LwF), 200 (AV-CIL)"), (("av-cil",), "200")])
 def test_epochs_that_differ_are_named_by_method(methods, words):
     runs = [(resolve(RunConfig(dataset="k-s-ci", recipe="original", method=method, data_root=Path("x"))), {})
             for method in methods]  # fmt: skip

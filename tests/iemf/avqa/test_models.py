@@ -99,8 +99,8 @@ def test_the_answer_by_hand():
     for p in network.parameters():
         nn.init.ones_(p)
     a, v, q = torch.tensor([[1.0]]), torch.tensor([[-2.0]]), torch.tensor([[3.0]])
-    hidden = torch.tanh(torch.tanh(a) + torch.tanh(v) + 1)
-    expected = {"audio": a * q + 1, "visual": v * q + 1, "fused": hidden * q + 1}
+    hidden = torch.tanh((torch.tanh(a) + torch.tanh(v) + 1) * q)
+    expected = {"audio": a * q + 1, "visual": v * q + 1, "fused": hidden + 1}
     found = network(a, v, q).named()
     assert list(found) == list(expected)
     for name, logits in found.items():

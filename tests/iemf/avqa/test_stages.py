@@ -13,7 +13,7 @@ from iemf.avqa.pairs import MatchLogits, draw_others, match_loss
 from iemf.avqa.st_avqa import STAVQA
 from iemf.avqa.stages import MATCH_WEIGHT, AnswerStage, GroundedAnswerStage, MatchStage, Paired, predict
 from iemf.modulation import make_modulation
-from iemf.training import Trainer, TrainingOptions
+from iemf.training import Trainer, TrainingOptions, checkpoint
 from iemf.training.step import Step
 from tests.iemf.small import avqa_network, folder_of, questions
 
@@ -278,3 +278,45 @@ def test_a_stage_learns(tmp_path, accelerator, model):
     history = Trainer(stage, optimizer, options, folder_of(tmp_path), accelerator).fit()
     measured = "val_match_accuracy" if model is MatchNetwork else "val_accuracy_fused"
     assert max(record[measured] for record in history) > 90
+
+
+@pytest.mark.parametrize("model", STAGES)
+def test_killed_in_its_second_epoch_a_stage_goes_on_there_and_ends_the_same(tmp_path, accelerator, monkeypatch, model):
+    """Order and pairs are drawn from the epoch alone, so none of their states has to come back."""
+
+    def trainer(name):
+        stage = make_stage(model, accelerator, batch_size=9)
+        optimizer = torch.optim.Adam(stage.module.parameters(), lr=5e-3)
+        effect = None
+        if model is not MatchNetwork:
+            effect = make_modulation(stage.module.answer.fc_fusion.parameters(), optimizer)
+        options = TrainingOptions(3, 0, progress=False)
+        return Trainer(stage, optimizer, options, folder_of(tmp_path / name), accelerator, modulation=effect)
+
+    def timeless(history):
+        return [{name: value for name, value in record.items() if name != "seconds"} for record in history]
+
+    whole = trainer("whole")
+    expected = whole.fit()
+    step, taken = Step.__call__, []
+
+    def listen(self, batch, epoch):
+        taken.append(epoch)
+        if len(taken) == 5:
+            raise KeyboardInterrupt
+        return step(self, batch, epoch)
+
+    monkeypatch.setattr(Step, "__call__", listen)
+    with pytest.raises(KeyboardInterrupt):
+        trainer("part").fit()
+    resumed = trainer("part")
+    torch.rand(5)  # whatever was drawn meanwhile
+    assert timeless(resumed.fit(resume=True)) == timeless(expected)
+    assert taken == [0, 0, 0, 1, 1] + [1] * 3 + [2] * 3
+    assert timeless(resumed.folder.metrics()) == timeless(expected)
+    assert resumed.best == whole.best
+    last = [checkpoint.load(run.folder.last_checkpoint)["network"] for run in (whole, resumed)]
+    for ours, theirs in ((whole.stage.module.state_dict(), resumed.stage.module.state_dict()), last):
+        assert ours.keys() == theirs.keys()
+        for name, value in ours.items():
+            assert torch.equal(theirs[name], value), name

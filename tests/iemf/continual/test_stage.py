@@ -10,6 +10,7 @@ import torch.nn.functional as F
 from iemf.continual.methods import AVCIL, SSIL, LwF
 from iemf.errors import UserError
 from iemf.modulation import Effect, InverseEffectiveness
+from iemf.training import Window
 from tests.iemf.small import blobs, learner
 
 
@@ -63,6 +64,17 @@ def test_the_loss_is_the_sum_of_its_parts(tmp_path, accelerator, method):
     further = parts.pop("loss") - sum(parts.values())
     assert (further > 1e-3) == (method is AVCIL)
     assert outcome.samples == len(batch.label)
+
+
+def test_heads_have_a_loss_in_their_window_alone(tmp_path, accelerator):
+    stage = task_of(learner(tmp_path, accelerator, head_window=Window(1, 1)), 1)
+    batch = next(iter(stage.batches(0)))
+    stage.module.eval()
+    outcomes = [stage.loss(stage.module, batch, epoch) for epoch in (0, 1, 2)]
+    for name in ("audio", "visual"):
+        assert [bool(outcome.totals[f"loss_{name}"] > 0) for outcome in outcomes] == [False, True, False]
+    torch.testing.assert_close(outcomes[0].totals["loss_fused"], outcomes[1].totals["loss_fused"])
+    assert outcomes[0].loss < outcomes[1].loss
 
 
 def test_evidence_is_of_the_tasks_own_samples_and_classes(tmp_path, accelerator):

@@ -78,6 +78,35 @@ def test_the_norm_is_clipped_behind_xi(accelerator):
         torch.testing.assert_close(update, scaled[name] * 0.25 / norm, rtol=1e-4, atol=1e-6)
 
 
+def test_clipped_first_xi_acts_on_what_is_left(accelerator):
+    stage = Toy()
+    batch = next(iter(stage.batches(0)))
+    gradients, _ = gradients_of(stage, batch)
+    before = copy.deepcopy(stage.module.state_dict())
+    xi = step_of(accelerator, stage, gamma=1000.0, clip_norm=0.25, clip_first=True)(batch, 0)["xi"]
+    norm = torch.cat([gradient.flatten() for gradient in gradients.values()]).norm()
+    for name, update in moved(before, stage.module).items():
+        factor = 0.25 / norm * (xi if name.startswith("fusion") else 1)
+        torch.testing.assert_close(update, factor * gradients[name], rtol=1e-4, atol=1e-5)
+
+
+def test_a_window_that_holds_repeats_its_last_xi_behind_it(accelerator):
+    stage = Toy()
+    batch = next(iter(stage.batches(0)))
+    step = step_of(accelerator, stage, gamma=3.0, window=Window(1, 1, hold=True))
+    xi = torch.tensor(1.0)
+    for epoch in (0, 1, 2, 3):
+        gradients, _ = gradients_of(stage, batch)
+        before = copy.deepcopy(stage.module.state_dict())
+        totals = step(batch, epoch)
+        assert ("xi" in totals) == (epoch == 1)
+        xi = totals.get("xi", xi)
+        for name, update in moved(before, stage.module).items():
+            factor = xi if name.startswith("fusion") else 1
+            torch.testing.assert_close(update, factor * gradients[name], rtol=1e-4, atol=1e-6)
+    assert abs(xi - 1) > 0.1
+
+
 def test_the_stages_hook_comes_before_xi(accelerator):
     """What the hook sets is multiplied by ξ, not the other way round; and gradients are gone afterwards."""
     stage = Toy()
