@@ -15,6 +15,7 @@ from experiments.classification import build
 from experiments.classification.options import RunConfig
 from experiments.sweep import command_line
 from experiments.sweep.accelerator import accelerated
+from experiments.sweep.runs import say
 from iemf.analysis import plots
 from iemf.classification.evaluate import evaluate
 from iemf.data.base import evaluation_loader
@@ -22,7 +23,7 @@ from iemf.errors import UserError
 from iemf.files import write_json
 from iemf.training import RunFolder, checkpoint
 from iemf_snn.energy import OperationCount, energy
-from iemf_snn.firing_rate import FiringRates
+from iemf_snn.firing_rate import FiringRates, LayerRate, extremes
 
 
 @dataclass(frozen=True)
@@ -94,7 +95,7 @@ def of_encoders(run: Path, config: RunConfig, weights: dict[str, torch.Tensor], 
 
 
 def main(config: FiringRatesConfig) -> None:
-    """Measure, write, and say it in three lines."""
+    """Measure, write, and say it: a line a layer, a line in all; silent or saturated layers in a line on stderr."""
     run = config.run.expanduser()
     report = inspect(run, config.batch_size)
     write_json(run / "firing_rates.json", report)
@@ -104,6 +105,9 @@ def main(config: FiringRatesConfig) -> None:
     for layer in report["layers"]:
         print(f"{layer['modality']:7} {layer['layer']:26} rate {100 * layer['rate']:5.1f} %   "
               f"silent {100 * layer['silent']:5.1f} %   of {layer['neurons']} neurons")  # fmt: skip
+    warning = extremes(LayerRate(**layer) for layer in report["layers"]).warning()
+    if warning is not None:
+        say("firing_rates", warning)
     told = f"overall rate {100 * report['firing_rate']:.1f} % of neuron-steps"
     if (cost := report.get("energy_per_sample")) is not None:
         told += f"; estimated energy a sample (45 nm): SNN {cost['snn_microjoule']:.2f} µJ, the same topology as ANN "

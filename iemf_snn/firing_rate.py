@@ -1,16 +1,27 @@
-"""Firing rates: how often each LIF neuron fires, per layer, over everything a network sees.
+"""Firing rates: how often LIF neurons fire, per layer and over all, in everything a network sees.
 
-rate of a layer = spikes / (samples · T · neurons),  silent = neurons that never fired / neurons
+    rate of a layer = its spikes / its neuron-steps      a neuron-step: one neuron at one time step of one sample
+    overall rate    = all spikes / all neuron-steps      not a mean of layers
+    silent          = neurons that never fired / neurons
+
+So for any T and any number of frames. A layer's neurons at two sizes of picture are different neurons: it has the sum.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import torch
+import torch.distributed
 from torch import Tensor, nn
 
 from iemf.processes import sum_over_processes
 from iemf_snn.neuron import LIFNode
+
+SILENT = 0.99
+SATURATED = 0.95
+
+Key = tuple[str, str, tuple[int, ...]]  # modality, layer, shape of its neurons
 
 
 @dataclass
@@ -24,15 +35,28 @@ class LayerRate:
     silent: float
 
 
+class Totals(NamedTuple):
+    """Of one layer, over all processes."""
+
+    modality: str
+    layer: str
+    neurons: int
+    silent: int
+    spikes: float
+    neuron_steps: int
+
+
 class FiringRates:
     """Counts spikes of every :class:`LIFNode` while it is open; no synchronisation until the rates are read.
+
+    Nodes emit [T, B, ...] in step mode "m" and [B, ...] in step mode "s"; the rest of the shape is their neurons.
 
     Args:
         encoders: {modality: network}; layers are named within their encoder.
 
     Use as a context manager around any number of forward passes, then read :meth:`layers` or :meth:`overall`. In a run
-    of several processes all of them must read; the counts are summed, and the few samples that a loader repeats to
-    give every process as many count twice.
+    of several processes all of them must see samples and read; the counts are summed, and the few samples that a loader
+    repeats to give every process as many count twice.
     """
 
     def __init__(self, encoders: Mapping[str, nn.Module]) -> None:
@@ -42,13 +66,13 @@ class FiringRates:
             for name, module in encoder.named_modules()
             if isinstance(module, LIFNode)
         ]
-        self.spikes: dict[tuple[str, str], Tensor] = {}
-        self.steps: dict[tuple[str, str], int] = {}
+        self.spikes: dict[Key, Tensor] = {}  # of every neuron
+        self.steps: dict[Key, int] = {}  # that each of them was seen
         self.handles: list = []
 
     def __enter__(self) -> "FiringRates":
         for modality, name, module in self.nodes:
-            self.handles.append(module.register_forward_hook(self._counter((modality, name))))
+            self.handles.append(module.register_forward_hook(self._counter(modality, name)))
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -56,31 +80,83 @@ class FiringRates:
             handle.remove()
         self.handles = []
 
-    def _counter(self, key: tuple[str, str]):
+    def _counter(self, modality: str, name: str):
         def count(module: LIFNode, inputs: tuple[Tensor, ...], spikes: Tensor) -> None:
-            per_neuron = spikes.detach().flatten(0, 1).sum(0, dtype=torch.float32)
+            over_steps = spikes.detach() if module.step_mode == "s" else spikes.detach().flatten(0, 1)
+            key = modality, name, tuple(over_steps.shape[1:])
+            per_neuron = over_steps.sum(0, dtype=torch.float32)
             self.spikes[key] = self.spikes[key] + per_neuron if key in self.spikes else per_neuron
-            self.steps[key] = self.steps.get(key, 0) + spikes.shape[0] * spikes.shape[1]
+            self.steps[key] = self.steps.get(key, 0) + len(over_steps)
 
         return count
 
     def layers(self) -> list[LayerRate]:
-        """Every layer in the order of the network.
+        """Every layer that saw something, in the order of the network.
 
         Raises:
             ValueError: nothing passed through while it was open.
         """
-        if not self.spikes:
-            raise ValueError("no LIF neuron saw anything while the firing rates were open")
-        result = []
-        for modality, name, _ in self.nodes:
-            counts = sum_over_processes(self.spikes[modality, name].double())
-            steps = sum_over_processes(counts.new_full((), self.steps[modality, name]))
-            rate = (counts.mean() / steps).item()
-            result.append(LayerRate(modality, name, counts.numel(), rate, (counts == 0).double().mean().item()))
-        return result
+        return [
+            LayerRate(of.modality, of.layer, of.neurons, of.spikes / of.neuron_steps, of.silent / of.neurons)
+            for of in self._totals()
+        ]
 
     def overall(self) -> float:
-        """Spikes per neuron and step over all layers."""
-        layers = self.layers()
-        return sum(layer.rate * layer.neurons for layer in layers) / sum(layer.neurons for layer in layers)
+        """All spikes / all neuron-steps.
+
+        Raises:
+            ValueError: nothing passed through while it was open.
+        """
+        totals = self._totals()
+        return sum(of.spikes for of in totals) / sum(of.neuron_steps for of in totals)
+
+    def _totals(self) -> list[Totals]:
+        if not self.spikes:
+            raise ValueError("no LIF neuron saw anything while the firing rates were open")
+        device, keys = next(iter(self.spikes.values())).device, _of_all_processes(list(self.spikes))
+        steps = sum_over_processes(torch.tensor([self.steps.get(key, 0) for key in keys], device=device)).tolist()
+        parts: dict[tuple[str, str], list[tuple[int, int, float, int]]] = {}
+        for key, of_neuron in zip(keys, steps, strict=True):
+            counts = self.spikes[key].double() if key in self.spikes else torch.zeros(key[2], device=device).double()
+            counts = sum_over_processes(counts)
+            part = counts.numel(), int((counts == 0).sum()), counts.sum().item(), counts.numel() * of_neuron
+            parts.setdefault(key[:2], []).append(part)
+        layers = [(modality, name) for modality, name, _ in self.nodes if (modality, name) in parts]
+        return [Totals(*layer, *(sum(column) for column in zip(*parts[layer], strict=True))) for layer in layers]
+
+
+def _of_all_processes(keys: list[Key]) -> list[Key]:
+    """The keys of all processes, each once and in the same order in all: pictures of one size may all be in one."""
+    if not (torch.distributed.is_available() and torch.distributed.is_initialized()):
+        return keys
+    gathered: list = [None] * torch.distributed.get_world_size()
+    torch.distributed.all_gather_object(gathered, keys)
+    return list(dict.fromkeys(key for of_process in gathered for key in of_process))
+
+
+class Extremes(NamedTuple):
+    """Layers that hand nothing on: "modality layer" of those whose neurons do not fire, and of those that always do."""
+
+    silent: list[str]
+    saturated: list[str]
+
+    def warning(self) -> str | None:
+        """One line that names them; None where there are none."""
+        said = []
+        if self.silent:
+            said.append(f"silent (more than {100 * SILENT:.0f} % of neurons never fired): {', '.join(self.silent)}")
+        if self.saturated:
+            said.append(f"saturated (rate above {100 * SATURATED:.0f} %): {', '.join(self.saturated)}")
+        return "; ".join(said) or None
+
+
+def extremes(layers: Iterable[LayerRate]) -> Extremes:
+    """The layers of which more than 99 % of neurons never fired, and those whose rate is above 95 %."""
+    found = Extremes([], [])
+    for each in layers:
+        name = f"{each.modality} {each.layer}"
+        if each.silent > SILENT:
+            found.silent.append(name)
+        if each.rate > SATURATED:
+            found.saturated.append(name)
+    return found

@@ -28,6 +28,17 @@ class LIFParameters(NamedTuple):
     alpha: float = 2.0
 
 
+def as_floating(x: Tensor) -> Tensor:
+    """x itself if its dtype is one of floating-point numbers; integers and truth values as float32.
+
+    Raises:
+        TypeError: x is complex.
+    """
+    if x.is_complex():
+        raise TypeError(f"an LIF neuron integrates real numbers, not {x.dtype}")
+    return x if x.is_floating_point() else x.float()
+
+
 def charge(x: Tensor, v: Tensor, p: LIFParameters) -> Tensor:
     """u_pre of one step. The order of operations is SpikingJelly's, so that spikes agree bit for bit."""
     if p.decay_input:
@@ -41,7 +52,11 @@ def surrogate_derivative(u_pre: Tensor, p: LIFParameters) -> Tensor:
 
 
 def lif_forward(x: Tensor, v: Tensor, p: LIFParameters) -> tuple[Tensor, Tensor, Tensor]:
-    """T steps from x [T, ...] and v = u[0] [...] to (spikes [T, ...], u_pre [T, ...], u[T] [...])."""
+    """T steps from x [T, ...] and v = u[0] [...] to (spikes [T, ...], u_pre [T, ...], u[T] [...]).
+
+    All three have x's dtype, float32 for integers and truth values; a complex x is a TypeError.
+    """
+    x = as_floating(x)  # a potential is no integer
     potentials = torch.empty_like(x)
     reset = torch.full((), p.v_reset, dtype=x.dtype, device=x.device)
     for t in range(x.shape[0]):

@@ -5,7 +5,7 @@ from spikingjelly.activation_based import neuron, surrogate
 from torch import Tensor, nn
 
 from iemf_snn import kernels
-from iemf_snn.functional import LIFParameters, lif_forward
+from iemf_snn.functional import LIFParameters, as_floating, lif_forward
 from iemf_snn.kernels import operators
 from iemf_snn.norm import fuses, norm_lif
 
@@ -17,6 +17,10 @@ class LIFNode(neuron.LIFNode):
     computation is ours, and in it the reset is always detached. The equations are in :mod:`iemf_snn.functional`. The
     potential ``v`` is kept from call to call until ``reset()``, as in any SpikingJelly node, unless the neuron is
     stateless. ``v_seq``, for monitors, carries no gradient.
+
+    An input that is not finite is not refused. +∞ fires and is reset, as any number above θ. NaN, and -∞ from the next
+    step on, make the potential NaN: the neuron is silent until ``reset()``, its gradients are NaN. The backends agree,
+    except "spikingjelly", whose reset multiplies ∞ by 0: its potential is NaN after +∞ too.
 
     Args:
         tau: τ_m > 1, membrane time constant in steps.
@@ -88,11 +92,17 @@ class LIFNode(neuron.LIFNode):
         """[T, ...] -> spikes [T, ...] of the same dtype, 0 or 1.
 
         Args:
-            x: [T, ...]; with time_steps [...], the same at every step.
+            x: [T, ...]; with time_steps [...], the same at every step. Integers and truth values are computed, and
+                their spikes returned, as float32.
             norm: applied before, over time and batch together, to x [T, B, C, H, W] (with time_steps [B, C, H, W]). In
                 a stateless neuron the fused backends compute both as one operation.
             time_steps: T, for an x without it.
+
+        Raises:
+            TypeError: x is complex.
+            RuntimeError: the backend cannot run on x's device or with its dtype.
         """
+        x = as_floating(x)
         backend = kernels.choose(self._backend, x.device, x.dtype)
         if norm is not None:
             if backend in kernels.FUSED and self.stateless and not self.store_v_seq and fuses(norm):

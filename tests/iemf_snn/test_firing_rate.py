@@ -1,12 +1,16 @@
-"""Firing rates, operation counts and energy by hand."""
+"""Firing rates by hand."""
+
+import os
+import socket
 
 import pytest
 import torch
+import torch.distributed
+import torch.multiprocessing
 from torch import nn
 
-from iemf_snn import LIFNode, resnet18
-from iemf_snn.energy import OperationCount, energy, multiply_accumulates
-from iemf_snn.firing_rate import FiringRates
+from iemf_snn import LIFNode
+from iemf_snn.firing_rate import FiringRates, LayerRate, extremes
 
 
 def test_rates_by_hand():
@@ -50,52 +54,106 @@ def test_nothing_seen_is_an_error():
         rates.layers()
 
 
-def test_multiply_accumulates_by_hand():
-    conv = nn.Conv2d(3, 8, 5, padding=2)
-    assert multiply_accumulates(conv, conv(torch.zeros(2, 3, 7, 7))) == 2 * 8 * 7 * 7 * 3 * 25
+def test_single_steps_count_every_neuron():
+    """[B, 2, 3]: six neurons, of which the first row fires at both steps in one sample of two."""
+    encoder, x = nn.Sequential(LIFNode(step_mode="s")), torch.zeros(2, 2, 3)
+    x[0, 0] = 1
+    with FiringRates({"audio": encoder}) as rates:
+        encoder(x)
+        encoder(x)
+    (layer,) = rates.layers()
+    assert (layer.neurons, layer.rate, layer.silent) == (6, pytest.approx(6 / 24), pytest.approx(3 / 6))
+    assert rates.overall() == pytest.approx(6 / 24)
 
 
-def test_operations_of_a_two_layer_network_by_hand():
-    class Encoder(nn.Module):
-        time_steps = 4
+def test_single_steps_are_those_of_the_multi_step():
+    torch.manual_seed(0)
+    x, found = torch.rand(4, 5, 2, 3), []
+    multi, single = nn.Sequential(LIFNode()), nn.Sequential(LIFNode(step_mode="s"))
+    for encoder, inputs in ((multi, [x]), (single, x)):
+        with FiringRates({"audio": encoder}) as rates:
+            for part in inputs:
+                encoder(part)
+        found.append((rates.layers(), rates.overall()))
+    assert found[0] == found[1]
 
+
+def test_neurons_of_two_sizes_of_picture_are_different_neurons():
+    """2 x 2 at T = 4 in two samples, one neuron always firing; then 1 x 3 at T = 2, two of them always."""
+    encoder = nn.Sequential(LIFNode(stateless=True))
+    large, small = torch.zeros(4, 2, 1, 2, 2), torch.zeros(2, 1, 1, 1, 3)
+    large[..., 0, 0] = 1
+    small[..., :2] = 1
+    with FiringRates({"visual": encoder}) as rates:
+        encoder(large)
+        encoder(small)
+    (layer,) = rates.layers()
+    assert (layer.neurons, layer.silent) == (4 + 3, pytest.approx((3 + 1) / 7))
+    assert layer.rate == rates.overall() == pytest.approx((4 * 2 + 2 * 2) / (4 * 4 * 2 + 3 * 2))
+
+
+def test_overall_is_the_pool_of_all_neuron_steps_of_several_frames():
+    """A layer that sees each of three frames, and one that sees their mean: not every neuron is seen equally often."""
+
+    class Frames(nn.Module):
         def __init__(self):
             super().__init__()
-            self.stem, self.lif, self.conv = nn.Conv2d(1, 1, 1, bias=False), LIFNode(), nn.Conv2d(1, 2, 1, bias=False)
-            nn.init.ones_(self.stem.weight)
+            self.each, self.fused = LIFNode(stateless=True), LIFNode(stateless=True)
 
-        def forward(self, x):  # [B, 1, H, W]
-            spikes = self.lif(self.stem(x).expand(4, *x.shape))
-            return self.conv(spikes.flatten(0, 1))
+        def forward(self, x):  # [T, B, frames, neurons]
+            self.each(x.flatten(1, 2))
+            self.fused(torch.zeros_like(x[:, :, 0]))
 
-    encoder = Encoder()
-    image = torch.tensor([0.5, 0.4, 0.0, 0.0]).view(1, 1, 2, 2)  # fires 4, 2, 0, 0 times
-    with OperationCount({"audio": encoder}) as operations:
-        encoder(image)
-    counts = operations.per_sample(1)
-    # stem: 4 positions; conv: 4 positions x 2 outputs a step; 6 spikes x 2 synapses
-    assert counts == {"snn_macs": 4, "snn_acs": 12, "ann_macs": 4 + 8}
-    cost = energy(counts)
-    assert cost.snn_microjoule == pytest.approx((4 * 4.6 + 12 * 0.9) * 1e-6)
-    assert cost.ann_microjoule == pytest.approx(12 * 4.6e-6)
-    assert cost.ratio == pytest.approx((4 * 4.6 + 12 * 0.9) / (12 * 4.6))
+    encoder = Frames()
+    with FiringRates({"visual": encoder}) as rates:
+        encoder(torch.ones(4, 2, 3, 5))
+    assert [layer.rate for layer in rates.layers()] == [1, 0]
+    spikes = 4 * 2 * 3 * 5
+    assert rates.overall() == pytest.approx(spikes / (spikes + 4 * 2 * 5))  # a mean of layers would be 1/2
 
 
-def test_accumulates_never_exceed_T_times_the_dense_count():
-    encoder = resnet18(1, 4)
-    with OperationCount({"audio": encoder}) as operations:
-        encoder(torch.randn(3, 1, 32, 32))
-    counts = operations.per_sample(3)
-    assert 0 < counts["snn_acs"] < 4 * (counts["ann_macs"] - counts["snn_macs"])
+def test_a_layer_that_saw_nothing_has_no_rate():
+    encoder = nn.ModuleList([LIFNode(), LIFNode()])
+    with FiringRates({"audio": encoder}) as rates:
+        encoder[1](torch.ones(4, 1, 3))
+    assert [layer.layer for layer in rates.layers()] == ["1"]
 
 
-def test_an_average_over_time_counts_as_the_spikes_it_came_from():
-    """The network averages spikes over time before its last convolution; undone, the counts are the same."""
-    torch.manual_seed(0)
-    encoder, x, counts = resnet18(1, 4), torch.randn(3, 1, 32, 32), []
-    for _ in range(2):
-        with OperationCount({"audio": encoder}) as operations:
-            encoder(x)
-        counts.append(operations.per_sample(3))
-        encoder.over_time = lambda x: x
-    assert counts[0] == pytest.approx(counts[1])
+def count_in_process(rank, port, folder):
+    """Two processes whose last pictures differ in size."""
+    address = f"tcp://127.0.0.1:{port}"
+    torch.distributed.init_process_group("gloo", init_method=address, rank=rank, world_size=2)
+    encoder = nn.Sequential(LIFNode(stateless=True))
+    with FiringRates({"visual": encoder}) as rates:
+        encoder(torch.eye(2)[rank].expand(4, 1, 2))  # one neuron fires here, the other there
+        if rank == 1:
+            encoder(torch.zeros(4, 3, 5))
+    torch.save((rates.layers(), rates.overall()), f"{folder}/{rank}.pt")
+    torch.distributed.destroy_process_group()
+
+
+def test_processes_count_together_whatever_sizes_each_has_seen(tmp_path):
+    with socket.socket() as s:
+        s.bind(("127.0.0.1", 0))
+        port = s.getsockname()[1]
+    torch.multiprocessing.spawn(count_in_process, (port, str(tmp_path)), nprocs=2)
+    results = [torch.load(tmp_path / name, weights_only=False) for name in sorted(os.listdir(tmp_path))]
+    assert results[0] == results[1]
+    (layer,), overall = results[0]
+    assert (layer.neurons, layer.silent) == (2 + 5, pytest.approx(5 / 7))
+    assert layer.rate == overall == pytest.approx(8 / (2 * 8 + 5 * 12))
+
+
+def test_silent_and_saturated_layers_by_name():
+    def layer(name, rate, silent):
+        return LayerRate("audio", name, 1000, rate, silent)
+
+    layers = [layer("a", 0.2, 0.1), layer("b", 0.0, 1.0), layer("c", 0.001, 0.99), layer("d", 0.001, 0.991),
+              layer("e", 0.95, 0.0), layer("f", 0.951, 0.0)]  # fmt: skip
+    found = extremes(layers)
+    assert (found.silent, found.saturated) == (["audio b", "audio d"], ["audio f"])
+    assert found.warning() == "silent (more than 99 % of neurons never fired): audio b, audio d; " \
+                              "saturated (rate above 95 %): audio f"  # fmt: skip
+    assert extremes(layers[5:]).warning() == "saturated (rate above 95 %): audio f"
+    assert extremes(layers[:1]) == ([], [])
+    assert extremes(layers[:1]).warning() is None
