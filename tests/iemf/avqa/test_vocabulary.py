@@ -1,4 +1,4 @@
-"""Words and answers as numbers: from train alone, padded in front."""
+"""Words and answers as numbers: from train alone, padded behind."""
 
 import numpy as np
 
@@ -25,7 +25,7 @@ def test_numbers_by_hand():
     words = vocabulary.build(TRAIN)
     encoded = vocabulary.encode([TRAIN[1], question(2, "Is unheard there", "seven")], words)
     assert encoded.words.shape == (2, 14)
-    assert encoded.words[0].tolist() == [0] * 11 + [2, 4, 6]
-    assert encoded.words[1].tolist() == [0] * 11 + [2, 0, 6]
+    assert encoded.words[0].tolist() == [2, 4, 6] + [0] * 11
+    assert encoded.words[1].tolist() == [2, 0, 6] + [0] * 11
     assert encoded.answers.tolist() == [0, -1]
     assert encoded.words.dtype == np.int64

@@ -31,7 +31,8 @@ def test_a_tenth_of_training_is_set_aside_where_no_validation_is_given():
     assert data.about == {"root": "/data", "clips": {"train": 27, "test": 2, "val": 3}, "skipped": 3}
     assert sorted(data.train.rows + data.val.rows) == list(range(30))
     assert sorted(batch.label.item() for batch in (data.val[i] for i in range(3))) == [0, 1, 1]
-    assert make({"train": train, "test": test}, seed=1).val.rows != data.val.rows
+    assert make({"train": train, "test": test}, split_seed=1).val.rows != data.val.rows
+    assert make({"train": train, "test": test}, seed=1).val.rows == data.val.rows
 
 
 def test_a_given_validation_split_is_kept():

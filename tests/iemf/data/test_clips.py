@@ -5,6 +5,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
+from iemf.data.audio import SpectrogramForm
 from iemf.data.clips import Clips, FrontEnd, View, spread
 from iemf.data.noise import CLEAN, Noise
 
@@ -110,7 +111,7 @@ def test_noise_is_fixed_in_evaluation_fresh_in_training_and_each_samples_own():
 
 
 def test_the_front_end_takes_integers_and_floats_alike():
-    front_end = FrontEnd(spectrogram_size=128)
+    front_end = FrontEnd(SpectrogramForm(size=128))
     samples = torch.randint(-32767, 32768, (2, 88200), generator=torch.Generator().manual_seed(0)).to(torch.int16)
     pixels = torch.randint(0, 256, (2, 3, 8, 8), generator=torch.Generator().manual_seed(0)).to(torch.uint8)
     spectrogram, pictures = front_end(samples, pixels)

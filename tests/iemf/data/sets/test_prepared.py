@@ -55,12 +55,13 @@ def test_every_row_is_its_own_clip_across_shards(root):
             position += 1
 
 
-def test_splits_are_disjoint_and_validation_is_seeded(root):
+def test_splits_are_disjoint_and_validation_has_a_seed_of_its_own(root):
     data = load(root)
     assert not set(data.train.rows) & set(data.val.rows)
     assert sorted(data.train.rows + data.val.rows) == list(range(len(data.train.source.labels)))
-    assert len({tuple(load(root, seed=seed).val.rows) for seed in range(5)}) > 1
-    assert load(root, seed=3).val.rows == load(root, seed=3).val.rows
+    assert len({tuple(load(root, split_seed=seed).val.rows) for seed in range(5)}) > 1
+    assert load(root, split_seed=3).val.rows == load(root, split_seed=3).val.rows
+    assert load(root, seed=3).val.rows == data.val.rows
     assert {data.val.source.labels[row] for row in data.val.rows} == {0, 1, 2}
 
 
