@@ -46,6 +46,6 @@ setup(
         "bench": ["snntorch", "norse"],
         "extract": EXTRACT,
         "test": [*DIGITS, *EXTRACT, "pytest", "pytest-xdist", "hypothesis", "ruff"],
-        "docs": ["mkdocs-material>=9.5,<10", "mkdocstrings[python]>=0.26,<2"],
+        "docs": ["mkdocs>=1.6,<2", "mkdocs-material>=9.5,<10", "mkdocstrings[python]>=1,<2"],
     },
 )

@@ -1,13 +1,14 @@
 """From finished question-answering runs to tables, JSON, three radar charts and a picture of scenes."""
 
-import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from experiments.avqa import data as qa_data
 from experiments.avqa.options import MODEL_LABELS, RunConfig
 from experiments.sweep import published
+from experiments.sweep.command_line import as_options
 from experiments.sweep.report import Cells, Done, cells_of, note, summarise, write_results
+from experiments.sweep.runs import say
 from experiments.sweep.statistics import BySeed, Cell, difference, other, plus_minus, summary
 from experiments.sweep.table import table_lines
 from iemf.analysis import avqa_plots
@@ -131,7 +132,7 @@ def draw_scenes(done: Done, path: Path) -> None:
     try:
         data = qa_data.load(example_run.dataset, None, example_run.cache)
     except UserError as error:
-        print(f"avqa: no picture of scenes: {error}", file=sys.stderr)
+        say("avqa", f"no picture of scenes: {as_options(str(error))}")
         return
     if data.about["digest"] != example_run.data_digest:
         return
