@@ -12,9 +12,9 @@ import matplotlib.pyplot as plt
 import torch
 from matplotlib.patches import FancyBboxPatch
 
-from iemf.analysis.plots import COLOURS
+from iemf.analysis.style import COLOURS
 from iemf.coefficient import inverse_effectiveness
-from iemf.data import av_digits
+from iemf.data.sets import av_digits
 
 
 def box(axis, x, y, w, h, text, colour, face="white", size=10):

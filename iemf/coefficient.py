@@ -14,6 +14,7 @@ import torch
 from torch import Tensor
 
 Gate = Callable[[Tensor], Tensor]
+IGNORED = -100  # label of a sample that does not count
 
 
 def softsign(x: Tensor) -> Tensor:
@@ -34,33 +35,43 @@ def true_class_probability(logits: Tensor, labels: Tensor) -> Tensor:
 
     Args:
         logits: [B, C], any floating dtype; computed in at least float32.
-        labels: [B], int64, 0..C-1.
+        labels: [B], integers, 0..C-1; IGNORED, the default ``ignore_index`` of cross-entropy, gives 0.
 
     Returns:
         [B], in [0, 1].
 
     Raises:
-        ValueError: shapes do not fit, the batch is empty, or (checked on the CPU, where it costs nothing) a label
-            lies outside 0..C-1.
+        ValueError: shapes do not fit, labels are no integers, the batch is empty, or (checked on the CPU alone, where it
+            costs nothing) a label lies outside 0..C-1.
     """
     if logits.ndim != 2 or labels.ndim != 1 or logits.shape[0] != labels.shape[0]:
         raise ValueError(f"need logits [B, C] and labels [B], got {list(logits.shape)} and {list(labels.shape)}")
     if labels.numel() == 0:
         raise ValueError("an empty batch has no modality strength")
-    if labels.device.type == "cpu" and not (int(labels.min()) >= 0 and int(labels.max()) < logits.shape[1]):
+    if labels.is_floating_point() or labels.is_complex() or labels.dtype == torch.bool:
+        raise ValueError(f"labels must be integers, got {labels.dtype}")
+    labels = labels.long()
+    kept = labels != IGNORED
+    if labels.device.type == "cpu" and not bool(((labels >= 0) & (labels < logits.shape[1]) | ~kept).all()):
         raise ValueError(f"labels must lie in 0..{logits.shape[1] - 1}, got {int(labels.min())}..{int(labels.max())}")
     logits = logits.detach()
     if logits.dtype in (torch.float16, torch.bfloat16):
         logits = logits.float()
-    return logits.softmax(dim=1).gather(1, labels[:, None])[:, 0]
+    return logits.softmax(dim=1).gather(1, labels.where(kept, 0)[:, None])[:, 0] * kept
 
 
 def modality_strength(logits: Tensor, labels: Tensor) -> Tensor:
-    """S of one set of logits: the batch mean of the true class's probability (Eq. 7-9), a 0-dim tensor.
+    """S of one set of logits: the mean of the true class's probability (Eq. 7-9) over the batch, samples with the label
+    IGNORED aside; a 0-dim tensor.
 
     Shapes and errors as in :func:`true_class_probability`.
     """
-    return true_class_probability(logits, labels).mean()
+    return true_class_probability(logits, labels).sum() / counted(labels)
+
+
+def counted(labels: Tensor) -> Tensor:
+    """How many labels are not IGNORED, at least 1, 0-dim."""
+    return (labels != IGNORED).sum().clamp(min=1)
 
 
 def inverse_effectiveness(

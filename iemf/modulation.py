@@ -15,7 +15,14 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
-from iemf.coefficient import GATES, Gate, check_gamma, inverse_effectiveness, true_class_probability
+from iemf.coefficient import (
+    GATES,
+    IGNORED,
+    Gate,
+    check_gamma,
+    inverse_effectiveness,
+    true_class_probability,
+)
 from iemf.processes import sum_over_processes
 
 SCALES = ("gradient", "step")
@@ -34,7 +41,7 @@ class InverseEffectiveness:
     """Scale the update of the fusion parameters by ξ. Call ``modulate`` between ``backward()`` and ``step()``.
 
     Args:
-        parameters: the fusion layer's parameters, e.g. ``model.fusion.parameters()``.
+        parameters: the fusion layer's parameters, ``model.fusion.parameters()``, or the layer itself; each counts once.
         gamma: γ > 0 of Eq. 10.
         gate: κ of Eq. 10, bounded and odd.
         scale: "gradient" or "step", see above.
@@ -43,7 +50,9 @@ class InverseEffectiveness:
             default does so wherever ``torch.distributed`` runs.
 
     Raises:
-        ValueError: no parameters, a gamma that is not positive, an unknown scale, "step" without an optimiser.
+        TypeError: something else than parameters.
+        ValueError: no parameters, or frozen ones alone; a view of a parameter, whose gradient never arrives; a gamma
+            that is not positive, an unknown scale, "step" without an optimiser or with one that does not update them.
     """
 
     def __init__(
@@ -56,9 +65,7 @@ class InverseEffectiveness:
         optimizer: torch.optim.Optimizer | None = None,
         reduce: Reduce = sum_over_processes,
     ) -> None:
-        self.parameters = list(parameters)
-        if not self.parameters:
-            raise ValueError("InverseEffectiveness needs the fusion layer's parameters, got none")
+        self.parameters = checked_parameters(parameters)
         check_gamma(gamma)
         if scale not in SCALES:
             raise ValueError(f"scale must be one of {SCALES}, got {scale!r}")
@@ -69,6 +76,15 @@ class InverseEffectiveness:
                 raise ValueError('scale="step" needs optimizer=, the optimiser that updates the parameters')
             self._pending: Tensor | None = None
             self._before: list[Tensor] = []
+            inner = getattr(optimizer, "optimizer", None)
+            optimizer = inner if isinstance(inner, torch.optim.Optimizer) else optimizer  # Accelerate's wrapper
+            held = {id(p) for group in optimizer.param_groups for p in group["params"]}
+            if missing := sum(id(p) not in held for p in self.parameters):
+                raise ValueError(f"the optimiser does not update {missing} of the {len(self.parameters)} parameters; "
+                                 f"hand in the one that does")  # fmt: skip
+            for p in self.parameters:  # a new gradient: the step of the last ξ, if it is still to come, was skipped
+                if p.requires_grad:
+                    p.register_post_accumulate_grad_hook(self._forget)
             optimizer.register_step_pre_hook(self._remember)
             optimizer.register_step_post_hook(self._shorten)
 
@@ -78,7 +94,7 @@ class InverseEffectiveness:
         Args:
             unimodal: logits [B, C] of each modality's head; one or more.
             fused: logits [B, C] of the fusion.
-            labels: [B], int64.
+            labels: [B], integers; samples with :data:`iemf.coefficient.IGNORED` do not count.
 
         Returns:
             ξ, a 0-dim tensor on the device (reading it synchronises; the record of an epoch should not).
@@ -93,7 +109,8 @@ class InverseEffectiveness:
         if not unimodal:
             raise ValueError("modulate needs the logits of at least one modality")
         scores = [true_class_probability(logits, labels).sum() for logits in (*unimodal, fused)]
-        *sums, count = self.reduce(torch.stack([*scores, scores[0].new_full((), float(len(labels)))]))
+        *sums, count = self.reduce(torch.stack([*scores, (labels != IGNORED).sum().to(scores[0].dtype)]))
+        count = count.clamp(min=1)
         alone, together = torch.stack(sums[:-1]).mean() / count, sums[-1] / count
         return Effect(inverse_effectiveness(alone, together, self.gamma, self.gate), alone, together)
 
@@ -112,6 +129,9 @@ class InverseEffectiveness:
         """Apply the last ξ once more; nothing where there was none."""
         if self.last is not None:
             self.apply(self.last)
+
+    def _forget(self, _: Tensor) -> None:
+        self._pending = None
 
     @torch.no_grad()
     def _remember(self, *_: object) -> None:
@@ -160,6 +180,22 @@ class ReleasedInverseEffectiveness(InverseEffectiveness):
     def load_state_dict(self, state: dict) -> None:
         super().load_state_dict(state)
         self.generator.set_state(state["generator"].cpu())
+
+
+def checked_parameters(parameters: Iterable[nn.Parameter] | nn.Module) -> list[nn.Parameter]:
+    """Each once, in order; raises as :class:`InverseEffectiveness` says."""
+    listed = list(parameters.parameters() if isinstance(parameters, nn.Module) else parameters)
+    if not listed:
+        raise ValueError("InverseEffectiveness needs the fusion layer's parameters, got none")
+    for p in listed:
+        if not isinstance(p, Tensor):
+            raise TypeError(f"need the fusion layer's parameters, model.fusion.parameters(), got a {type(p).__name__}")
+        if not p.is_leaf:
+            raise ValueError(f"a tensor of shape {list(p.shape)} is a view or a result, not a parameter: its gradient "
+                             f"never arrives; hand in the parameter itself")  # fmt: skip
+    if not any(p.requires_grad for p in listed):
+        raise ValueError("all of the parameters are frozen (requires_grad is False), so there is no update to scale")
+    return list({id(p): p for p in listed}.values())
 
 
 def deviation(gradient: Tensor) -> Tensor:
