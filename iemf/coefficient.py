@@ -41,8 +41,8 @@ def true_class_probability(logits: Tensor, labels: Tensor) -> Tensor:
         [B], in [0, 1].
 
     Raises:
-        ValueError: shapes do not fit, labels are no integers, the batch is empty, or (checked on the CPU alone, where it
-            costs nothing) a label lies outside 0..C-1.
+        ValueError: shapes do not fit, labels are no integers, the batch is empty, or a label lies outside 0..C-1
+            (checked on the CPU, where it costs nothing).
     """
     if logits.ndim != 2 or labels.ndim != 1 or logits.shape[0] != labels.shape[0]:
         raise ValueError(f"need logits [B, C] and labels [B], got {list(logits.shape)} and {list(labels.shape)}")

@@ -484,5 +484,5 @@ def test_the_citation_names_the_software_and_the_paper():
     assert citation["version"] == iemf.__version__
     (paper,) = citation["references"]
     assert "brain-inspired mechanisms" in paper["title"]
-    assert paper["authors"][0]["family-names"] == "He"
+    assert paper["authors"] == [{"name": "He et al."}]
     assert "2505.10176" in paper["url"]
