@@ -152,7 +152,8 @@ class ContinualLearner:
         self.network.grow(self.data.tasks[finished - 1].stop)
         self.network.load_state_dict(content["network"])
         self.accuracies, self.history, self.unimodal = (content[n] for n in ("accuracies", "history", "unimodal"))
-        self.folder.write_metrics(self.history)
+        if self.accelerator.is_main_process:
+            self.folder.write_metrics(self.history)
         return finished
 
     def _checkpoint_of(self, task: int) -> Path:
