@@ -8,6 +8,7 @@ from torch import nn
 
 from experiments.avqa import data as qa_data
 from experiments.avqa.options import GROUNDING, RunConfig
+from experiments.sweep.options import schedule_of
 from iemf.avqa.baseline import Baseline
 from iemf.avqa.data import AVQAData
 from iemf.avqa.grounding import MatchNetwork
@@ -75,10 +76,11 @@ def build_trainer(
     """Everything a run trains with; ``taught`` as of :func:`build_network`."""
     network = build_network(run, data, taught).to(accelerator.device)
     optimizer = build_optimizer(run, network)
-    schedule = torch.optim.lr_scheduler.StepLR(optimizer, run.drop_every) if run.drop_every else None
+    drops = tuple(range(run.drop_every, run.epochs, run.drop_every)) if run.drop_every else ()
     common = (network, data.train, data.val, run.batch_size, run.seed, accelerator)
     stage = STAGES[run.model](*common)
     window = Window(run.modulate_from or 0)
-    options = TrainingOptions(run.epochs, run.seed, run.clip_norm, window, run.progress)
+    options = TrainingOptions(run.epochs, run.seed, run.clip_norm, window, run.progress,
+                              schedule=schedule_of(run, drops))  # fmt: skip
     modulation = build_modulation(run, network, optimizer)
-    return Trainer(stage, optimizer, options, folder, accelerator, schedule, modulation)
+    return Trainer(stage, optimizer, options, folder, accelerator, modulation)

@@ -7,6 +7,7 @@ from typing import Any, ClassVar, Literal
 from experiments.sweep import published
 from experiments.sweep.options import (
     OF_IEMF,
+    PLATEAU,
     CommonOptions,
     ReadBy,
     RunBase,
@@ -69,7 +70,7 @@ class TrainingConfig(CommonOptions):
     """sgd: momentum."""
     weight_decay: float | None = None
     drop_every: int | None = None
-    """Epochs after which the learning rate falls to a tenth, again and again."""
+    """step: epochs after which the learning rate falls to a tenth, again and again."""
     width: int | None = None
     """Of the question's encoding, the attended features and the fusion."""
 
@@ -110,9 +111,11 @@ class RunConfig(TrainingConfig, RunBase):
 
 
 RULES = (
+    PLATEAU,
     of_iemf(),
     of_snn("time_steps"),
     ReadBy(("momentum",), lambda run: run.optimizer == "sgd", "`optimizer` sgd"),
+    ReadBy(("drop_every",), lambda run: run.schedule in (None, "step"), "`schedule` step"),
     ReadBy(("match_epochs",), lambda run: run.model == "st-avqa", "`model` st-avqa"),
     ReadBy(("cache",), lambda run: run.dataset == "av-digits-qa", "`dataset` av-digits-qa"),
 )

@@ -8,6 +8,7 @@ import torch
 import iemf_ann
 import iemf_snn
 from experiments.classification.options import RunConfig
+from experiments.sweep.options import schedule_of
 from iemf.balance import METHODS, Method
 from iemf.data.audio import SpectrogramForm
 from iemf.data.base import AudioVisualData
@@ -19,6 +20,7 @@ from iemf.errors import UserError
 from iemf.fusion import FUSIONS
 from iemf.modulation import InverseEffectiveness, make_modulation
 from iemf.network import AudioVisualNetwork
+from iemf.training.schedule import Schedule
 
 
 def build_data(config: RunConfig) -> AudioVisualData:
@@ -51,17 +53,15 @@ def released_crop(config: RunConfig) -> int | None:
 def encoder_factory(config: RunConfig):
     """in_channels -> encoder: the one place where "ann" and "snn" part."""
     if config.network == "ann":
-        return functools.partial(iemf_ann.resnet18, width=config.width)
+        return functools.partial(iemf_ann.resnet18, width=config.width, stem=config.stem)
     # The released node divides its input by τ_m and fires strictly above θ, i.e. at or above the next float.
-    released = (
-        {"decay_input": True, "v_threshold": math.nextafter(0.5, 1), "norm_gain": 1.0}
-        if config.recipe == "released"
-        else {}
-    )
+    released = {"decay_input": True, "v_threshold": math.nextafter(0.5, 1)} if config.recipe == "released" else {}
     return functools.partial(
         iemf_snn.resnet18,
         width=config.width,
         time_steps=config.time_steps,
+        stem=config.stem,
+        norm_gain=config.norm_gain,
         backend=config.lif_backend,
         **released,
     )
@@ -106,10 +106,9 @@ def decayed(network: AudioVisualNetwork, weight_decay: float) -> list[dict]:
     ]
 
 
-def build_scheduler(config: RunConfig, optimizer: torch.optim.Optimizer) -> torch.optim.lr_scheduler.LRScheduler:
-    """Constant, or divided by ten from epoch lr_drop on."""
-    milestones = [] if config.lr_drop is None or config.lr_drop < 0 else [config.lr_drop]
-    return torch.optim.lr_scheduler.MultiStepLR(optimizer, milestones, gamma=0.1)
+def build_schedule(config: RunConfig) -> Schedule:
+    """Of the learning rate; a step is a tenth from epoch lr_drop on."""
+    return schedule_of(config, () if config.lr_drop is None or config.lr_drop < 0 else (config.lr_drop,))
 
 
 def build_modulation(

@@ -33,10 +33,11 @@ def trainer_of(config: RunConfig, data: AudioVisualData, folder: RunFolder, acce
     stage = ClassificationStage(network, method, data, config.batch_size, config.seed, accelerator, config.workers,
                                 whole_batches=config.recipe == "released")  # fmt: skip
     options = TrainingOptions(
-        config.epochs, config.seed, config.clip_norm, Window(config.modulate_from or 0), config.progress
-    )
-    scheduler, modulation = build.build_scheduler(config, optimizer), build.build_modulation(config, network, optimizer)
-    return Trainer(stage, optimizer, options, folder, accelerator, scheduler, modulation)
+        config.epochs, config.seed, config.clip_norm, Window(config.modulate_from or 0), config.progress,
+        schedule=build.build_schedule(config),
+    )  # fmt: skip
+    modulation = build.build_modulation(config, network, optimizer)
+    return Trainer(stage, optimizer, options, folder, accelerator, modulation)
 
 
 def _train(config: RunConfig, data: AudioVisualData, folder: RunFolder, accelerator: Accelerator) -> dict:

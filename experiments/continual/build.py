@@ -8,6 +8,7 @@ from accelerate import Accelerator
 from torch import nn
 
 from experiments.continual.options import RunConfig
+from experiments.sweep.options import schedule_of
 from iemf.continual import av_digits_ci, benchmarks
 from iemf.continual.data import ContinualData, check_classes
 from iemf.continual.learner import ContinualLearner, ContinualOptions, MakeModulation
@@ -82,7 +83,7 @@ def build_learner(run: RunConfig, data: ContinualData, folder: RunFolder, accele
     options = ContinualOptions(
         run.epochs, run.batch_size, run.exemplar_batch_size or 0, run.memory or 0, run.seed,
         window=run.window, head_window=run.head_window, clip_norm=run.clip_norm,
-        clip_first=run.recipe == "released", progress=run.progress,
+        clip_first=run.recipe == "released", progress=run.progress, schedule=schedule_of(run),
     )  # fmt: skip
     network = build_network(run, data).to(accelerator.device)
     return ContinualLearner(network, build_method(run), data, options, folder, accelerator,

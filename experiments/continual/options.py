@@ -6,6 +6,7 @@ from typing import Any, ClassVar, Literal
 
 from experiments.sweep import published
 from experiments.sweep.options import (
+    PLATEAU,
     CommonOptions,
     ReadBy,
     RunBase,
@@ -111,6 +112,7 @@ class RunConfig(TrainingConfig, RunBase):
 
 
 RULES = (
+    PLATEAU,
     of_iemf(),
     of_snn("time_steps"),
     ReadBy(("momentum",), lambda run: run.optimizer == "sgd", "`optimizer` sgd"),
@@ -160,6 +162,9 @@ def resolve(run: RunConfig) -> RunConfig:
     check_common(run)
     check_least(run, {"epochs": 1, "batch_size": 1, "exemplar_batch_size": 1, "features": 1, "memory": 1,
                       "weight_decay": 0, "momentum": 0, "instance": 0, "category": 0})  # fmt: skip
+    if run.schedule == "step":
+        raise UserError("`schedule` step: class-incremental learning has no epoch for it; choose cosine or "
+                        "plateau")  # fmt: skip
     if run.tasks is not None and run.tasks < 2:
         raise UserError(f"`tasks` {run.tasks} must be 2 or more: one task leaves nothing to forget")
     if (run.data_root is None) != (run.dataset == "av-digits-ci"):

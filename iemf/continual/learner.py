@@ -24,6 +24,7 @@ from iemf.seeds import Stream, mix_seed
 from iemf.training import checkpoint
 from iemf.training.loop import Trainer, TrainingOptions
 from iemf.training.record import RunFolder
+from iemf.training.schedule import CONSTANT, Schedule
 from iemf.training.step import EVERY_EPOCH, Window
 
 MakeOptimizer = Callable[[nn.Module], torch.optim.Optimizer]
@@ -44,6 +45,7 @@ class ContinualOptions:
     clip_first: bool = False  # before ξ
     head_window: Window = EVERY_EPOCH  # epochs of a task in which the heads have a loss
     progress: bool = True
+    schedule: Schedule = CONSTANT  # of each task's learning rate
 
 
 def check_memory(method: ContinualMethod, memory: int, data: ContinualData) -> None:
@@ -113,7 +115,7 @@ class ContinualLearner:
         modulation = self.make_modulation(self.network, optimizer, seed) if self.make_modulation else None
         stage = self.stage(task, teacher)
         how = TrainingOptions(options.epochs, seed, options.clip_norm, options.window, options.progress,
-                              options.clip_first)  # fmt: skip
+                              options.clip_first, options.schedule)  # fmt: skip
         return Trainer(stage, optimizer, how, self.folder, self.accelerator, modulation=modulation,
                        before=self.history)  # fmt: skip
 
