@@ -9,6 +9,7 @@ from torch import nn
 from experiments.avqa import data as qa_data
 from experiments.avqa.options import GROUNDING, RunConfig
 from experiments.sweep.options import schedule_of
+from experiments.sweep.runs import watch_of
 from iemf.avqa.baseline import Baseline
 from iemf.avqa.data import AVQAData
 from iemf.avqa.grounding import MatchNetwork
@@ -83,4 +84,5 @@ def build_trainer(
     options = TrainingOptions(run.epochs, run.seed, run.clip_norm, window, run.progress,
                               schedule=schedule_of(run, drops))  # fmt: skip
     modulation = build_modulation(run, network, optimizer)
-    return Trainer(stage, optimizer, options, folder, accelerator, modulation)
+    watch = watch_of(run, {} if run.network == "ann" else {"fusion": network.answer}, accelerator)
+    return Trainer(stage, optimizer, options, folder, accelerator, modulation, watch=watch)

@@ -8,7 +8,7 @@ from accelerate.utils import set_seed
 
 from experiments.classification import build
 from experiments.classification.options import RunConfig, resolve
-from experiments.sweep.runs import best_of, carry_out, mean_xi, rates_of
+from experiments.sweep.runs import best_of, carry_out, mean_xi, rates_of, watch_of
 from iemf.classification.stage import ClassificationStage
 from iemf.data.base import AudioVisualData
 from iemf.training import RunFolder, Trainer, TrainingOptions, Window
@@ -37,7 +37,8 @@ def trainer_of(config: RunConfig, data: AudioVisualData, folder: RunFolder, acce
         schedule=build.build_schedule(config),
     )  # fmt: skip
     modulation = build.build_modulation(config, network, optimizer)
-    return Trainer(stage, optimizer, options, folder, accelerator, modulation)
+    watch = watch_of(config, network.encoders, accelerator)
+    return Trainer(stage, optimizer, options, folder, accelerator, modulation, watch=watch)
 
 
 def _train(config: RunConfig, data: AudioVisualData, folder: RunFolder, accelerator: Accelerator) -> dict:

@@ -9,6 +9,7 @@ from torch import nn
 
 from experiments.continual.options import RunConfig
 from experiments.sweep.options import schedule_of
+from experiments.sweep.runs import watch_of
 from iemf.continual import av_digits_ci, benchmarks
 from iemf.continual.data import ContinualData, check_classes
 from iemf.continual.learner import ContinualLearner, ContinualOptions, MakeModulation
@@ -78,6 +79,11 @@ def build_modulation(run: RunConfig) -> MakeModulation | None:
     return make if run.variant == "iemf" else None
 
 
+def spiking(network: ContinualNetwork) -> dict[str, nn.Module]:
+    """What spikes in a spiking run, by modality."""
+    return {"audio": network.activation_audio, "visual": network.activation_visual}
+
+
 def build_learner(run: RunConfig, data: ContinualData, folder: RunFolder, accelerator: Accelerator) -> ContinualLearner:
     """Everything a run learns with."""
     options = ContinualOptions(
@@ -87,4 +93,5 @@ def build_learner(run: RunConfig, data: ContinualData, folder: RunFolder, accele
     )  # fmt: skip
     network = build_network(run, data).to(accelerator.device)
     return ContinualLearner(network, build_method(run), data, options, folder, accelerator,
-                            functools.partial(build_optimizer, run), build_modulation(run))  # fmt: skip
+                            functools.partial(build_optimizer, run), build_modulation(run),
+                            watch_of(run, spiking(network), accelerator))  # fmt: skip

@@ -83,7 +83,7 @@ def last_best(history: Sequence[dict], task: int) -> int:
 def firing_rates(learner: ContinualLearner) -> FiringRates:
     """Of the final network on the test samples of all tasks, in a pass of their own: tasks are tested one by one."""
     network = learner.network
-    with FiringRates({"audio": network.activation_audio, "visual": network.activation_visual}) as rates:
+    with FiringRates(build.spiking(network)) as rates:
         learner.stage(len(learner.data.tasks) - 1).accuracies("test", learner.data.tasks)
     return rates
 

@@ -2,20 +2,22 @@
 
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import asdict
 from typing import TypeVar
 
 import torch
 from accelerate import Accelerator
+from torch import nn
 
 from experiments.sweep.accelerator import accelerated
 from experiments.sweep.allocator import keep_freed_memory
 from experiments.sweep.options import Run, RunBase
 from iemf.files import write_json
 from iemf.training import RunFolder
-from iemf.training.loop import Trainer
+from iemf.training.loop import Trainer, Watch, unwatched
 from iemf_snn.firing_rate import FiringRates
+from iemf_snn.watch import SpikeWatch
 
 Data = TypeVar("Data")
 Work = Callable[[Run, Data, RunFolder, Accelerator], dict]
@@ -73,6 +75,18 @@ def rates_of(rates: FiringRates | None) -> dict:
     if rates is None:
         return {}
     return {"firing_rate": rates.overall(), "firing_rate_layers": [asdict(layer) for layer in rates.layers()]}
+
+
+def watch_of(run: RunBase, modules: Mapping[str, nn.Module], accelerator: Accelerator) -> Watch:
+    """Of spiking runs: the firing rate in each epoch's record, and a line about layers that are silent or saturated."""
+    if run.network != "snn":
+        return unwatched
+
+    def warn(line: str) -> None:
+        if accelerator.is_main_process:
+            say(run.out.name, line)
+
+    return SpikeWatch(modules, warn)
 
 
 def results_of(run: RunBase) -> dict | None:

@@ -22,7 +22,7 @@ from iemf.errors import UserError
 from iemf.modulation import InverseEffectiveness
 from iemf.seeds import Stream, mix_seed
 from iemf.training import checkpoint
-from iemf.training.loop import Trainer, TrainingOptions
+from iemf.training.loop import Trainer, TrainingOptions, Watch, unwatched
 from iemf.training.record import RunFolder
 from iemf.training.schedule import CONSTANT, Schedule
 from iemf.training.step import EVERY_EPOCH, Window
@@ -64,6 +64,7 @@ class ContinualLearner:
         accelerator: on which devices, in which precision.
         make_optimizer: called anew in every task: the classifier's parameters are new objects.
         make_modulation: IEMF on the classifier, likewise; also given a seed of the task. None: vanilla, joint learning.
+        watch: as of :class:`iemf.training.Trainer`.
 
     Raises:
         UserError: the memory is smaller than the number of old classes.
@@ -79,9 +80,11 @@ class ContinualLearner:
         accelerator: Accelerator,
         make_optimizer: MakeOptimizer,
         make_modulation: MakeModulation | None = None,
+        watch: Watch = unwatched,
     ) -> None:
         self.network, self.method, self.data, self.options, self.folder = network, method, data, options, folder
         self.accelerator, self.make_optimizer, self.make_modulation = accelerator, make_optimizer, make_modulation
+        self.watch = watch
         self.accuracies: list[list[float]] = []
         self.unimodal: list[list[dict[str, float]]] = []
         self.history: list[dict] = []
@@ -117,7 +120,7 @@ class ContinualLearner:
         how = TrainingOptions(options.epochs, seed, options.clip_norm, options.window, options.progress,
                               options.clip_first, options.schedule)  # fmt: skip
         return Trainer(stage, optimizer, how, self.folder, self.accelerator, modulation=modulation,
-                       before=self.history)  # fmt: skip
+                       before=self.history, watch=self.watch)  # fmt: skip
 
     def stage(self, task: int, teacher: ContinualNetwork | None = None) -> TaskStage:
         """A task, to be learnt or to be tested."""

@@ -6,8 +6,8 @@ begin anew each epoch, from the run's seed and the epoch alone, so none of their
 
 import random
 import time
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -40,6 +40,15 @@ class TrainingOptions:
     schedule: Schedule = CONSTANT
 
 
+Watch = Callable[[], AbstractContextManager[Callable[[], dict[str, float]]]]
+
+
+@contextmanager
+def unwatched() -> Iterator[Callable[[], dict[str, float]]]:
+    """Nothing beside what validation itself measures."""
+    yield dict
+
+
 class Trainer:
     """Trains one stage into one run folder.
 
@@ -51,6 +60,7 @@ class Trainer:
         accelerator: on which devices, in which precision.
         modulation: IEMF, or None for vanilla and joint learning.
         before: records of the run's earlier stages.
+        watch: a context around each validation; what it yields is called behind it, for more of the epoch's record.
     """
 
     def __init__(
@@ -62,10 +72,11 @@ class Trainer:
         accelerator: Accelerator,
         modulation: InverseEffectiveness | None = None,
         before: Sequence[dict] = (),
+        watch: Watch = unwatched,
     ) -> None:
         self.stage, self.options, self.folder, self.accelerator = stage, options, folder, accelerator
         self.raw_optimizer, self.modulation = optimizer, modulation
-        self.before = list(before)
+        self.before, self.watch = list(before), watch
         self.network, self.optimizer = accelerator.prepare(stage.module, optimizer)
         self.step = Step(stage, self.network, self.optimizer, accelerator, modulation, options.window,
                          options.clip_norm, options.clip_first)  # fmt: skip
@@ -95,9 +106,10 @@ class Trainer:
                 self._set_rate(epoch * self.steps)
                 rate = self.raw_optimizer.param_groups[0]["lr"]
                 record = {**self.stage.about, "epoch": epoch, **self._train_epoch(epoch, bar)}
-                rank, measured = self.stage.validate(epoch)
+                with self.watch() as seen:
+                    rank, measured = self.stage.validate(epoch)
                 self._check_finite("validation loss", -rank[1], epoch)
-                record |= measured | {"lr": rate}
+                record |= measured | seen() | {"lr": rate}
                 record["seconds"] = time.perf_counter() - began
                 self._keep(epoch, record, rank)
                 self._write(writer, record)
