@@ -11,7 +11,7 @@ from iemf_snn.firing_rate import FiringRates, extremes
 class SpikeWatch:
     """Called, it is a context for one validation; it yields what goes into that epoch's record.
 
-    The record has the overall firing rate, 0 to 1. Layers that are silent (more than 99 % of the neurons never fired) or
+    The record has the overall firing rate, 0 to 1. Layers that are silent (more than 99 % of neurons never fired) or
     saturated (rate above 95 %) are warned of once, by name.
 
     Args:
