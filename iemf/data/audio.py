@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import soundfile
+import soxr
 import torch
 import torch.nn.functional as F
 import torchaudio
@@ -29,6 +30,8 @@ EXTENSIONS = (".wav", ".flac", ".ogg", ".mp3")
 def read(path: Path, sample_rate: int = SAMPLE_RATE, seconds: float | None = None) -> Tensor:
     """The sound of a sound file or of a video as mono float32 [n] at ``sample_rate``.
 
+    Resampled by soxr's HQ, linear in phase and flat up to 0.91 of the lower Nyquist frequency.
+
     Args:
         path: the file.
         sample_rate: Hz.
@@ -46,7 +49,9 @@ def read(path: Path, sample_rate: int = SAMPLE_RATE, seconds: float | None = Non
     if not torch.isfinite(wave).all():
         raise UserError(f"{path} holds samples that are not finite numbers; repair or remove it")
     if rate != sample_rate:
-        wave = torchaudio.functional.resample(wave, rate, sample_rate)
+        wave = torch.from_numpy(soxr.resample(wave.numpy(), rate, sample_rate, "HQ"))
+    if len(wave) == 0:
+        raise UserError(f"{path} holds no sound; repair or remove it")
     return wave if seconds is None else wave[: round(seconds * sample_rate)]
 
 
