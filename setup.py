@@ -30,6 +30,7 @@ setup(
         "numba",
         "numpy",
         "soundfile",
+        "soxr",
         "pillow",
         "pyarrow",
         "scipy",

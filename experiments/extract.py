@@ -19,6 +19,7 @@ from torch import Tensor, nn
 from tqdm import tqdm
 
 from experiments.sweep import command_line
+from experiments.sweep.runs import say
 from iemf.continual import public
 from iemf.continual.public import Lists
 from iemf.errors import UserError
@@ -177,10 +178,13 @@ def batches(
     total: int,
     size: int | None = None,
 ) -> Iterator[list[Read]]:
-    """Decoded films under a bar that counts clips."""
+    """Decoded films under a bar that counts clips; what is doubtful about one is said."""
     with tqdm(total=total, initial=total - len(todo), desc="extract", unit="clip", disable=not config.progress,
               dynamic_ncols=True) as bar:  # fmt: skip
         for batch in films.decoded(todo, read, size or config.batch_size, read_ahead_of(config)):
+            for note in (note for item in batch for note in item.notes):
+                with bar.external_write_mode():
+                    say("extract", note)
             yield batch
             bar.update(len(batch))
 
