@@ -123,7 +123,9 @@ class InverseEffectiveness:
         if self._collected is None:
             return sums
         if len(sums) != len(self._collected):
-            raise ValueError(f"{len(sums) - 2} modalities in this micro-batch, {len(self._collected) - 2} in those before")
+            raise ValueError(
+                f"{len(sums) - 2} modalities in this micro-batch, {len(self._collected) - 2} in those before"
+            )
         return sums + self._collected
 
     @torch.no_grad()

@@ -17,7 +17,7 @@ SCALES = ("gradient", "step")
 
 
 def default_scale(optimizer: torch.optim.Optimizer) -> str:
-    """"gradient" for SGD, "step" for every other optimiser; Accelerate's wrapper stands for what it wraps."""
+    """ "gradient" for SGD, "step" for every other optimiser; Accelerate's wrapper stands for what it wraps."""
     return "gradient" if isinstance(plain(optimizer), torch.optim.SGD) else "step"
 
 

@@ -80,6 +80,8 @@ class TrainingConfig(CommonOptions):
     width: int | None = None
     """Channels of the ResNet's first stage; 64 as published."""
     fusion: Literal["concat", "sum", "film", "gated"] = "concat"
+    balance_scale: Literal["gradient", "step"] | None = None
+    """mslr, ogm-ge: what their factors multiply; by default the gradient for sgd, the step for adam and adamw."""
     lif_backend: Literal["numba", "cupy", "torch", "spikingjelly", "auto"] | None = None
     """snn: what computes the neuron; auto by default: numba (CPU) or cupy (CUDA), torch where neither can."""
     snr_audio: tuple[float, ...] | None = None
@@ -153,6 +155,7 @@ RULES = (
     ReadBy(("data_root", "image_size", "spectrogram", "spectrogram_size", "split_seed", "frames", "seconds"),
            lambda run: run.dataset != "av-digits", "data sets other than av-digits"),
     ReadBy(("momentum",), lambda run: run.optimizer in (None, "sgd"), "`optimizer` sgd"),
+    ReadBy(("balance_scale",), lambda run: METHODS[run.method].has_factors, "`method` mslr and ogm-ge"),
 )  # fmt: skip
 
 
@@ -169,6 +172,8 @@ def defaults_of(config: RunConfig) -> dict[str, Any]:
     scale = "step" if optimizer in ADAPTIVE and config.recipe == "paper" else "gradient"
     window = RELEASED_MODULATE_FROM.get(config.dataset, 0) if config.recipe == "released" else 0
     defaults |= {"gamma": 1.0, "gate": "tanh", "scale": scale, "modulate_from": window}
+    if optimizer in ADAPTIVE:  # not stored where it is the gradient, as it always was
+        defaults["balance_scale"] = scale
     defaults |= {"time_steps": 4, "lif_backend": "auto"}
     defaults.setdefault("workers", max(0, (os.cpu_count() or 1) - 1))
     return defaults

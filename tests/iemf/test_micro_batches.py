@@ -173,7 +173,11 @@ def test_modulate_on_every_micro_batch_is_warned_of(scale):
 @pytest.mark.parametrize("scale", SCALES)
 @pytest.mark.parametrize(
     "between",
-    [lambda o: (o.step(), o.zero_grad()), lambda o: (o.step(), o.zero_grad(set_to_none=False)), lambda o: o.zero_grad()],
+    [
+        lambda o: (o.step(), o.zero_grad()),
+        lambda o: (o.step(), o.zero_grad(set_to_none=False)),
+        lambda o: o.zero_grad(),
+    ],
     ids=["step", "zeros kept", "skipped"],
 )
 def test_a_step_each_is_not(scale, between):
