@@ -13,8 +13,9 @@ from experiments.sweep.runs import watch_of
 from iemf.avqa.baseline import Baseline
 from iemf.avqa.data import AVQAData
 from iemf.avqa.grounding import MatchNetwork
+from iemf.avqa.match import MatchStage
 from iemf.avqa.st_avqa import STAVQA
-from iemf.avqa.stages import AnswerStage, GroundedAnswerStage, MatchStage
+from iemf.avqa.stages import AnswerStage, GroundedAnswerStage
 from iemf.modulation import InverseEffectiveness, make_modulation
 from iemf.seeds import Stream, mix_seed
 from iemf.training import RunFolder, Trainer, TrainingOptions, Window, checkpoint

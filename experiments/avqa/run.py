@@ -162,7 +162,7 @@ def trial(run: RunConfig, accelerator: Accelerator) -> Trial:
     """The first batch, without a stage 1 before it, which changes nothing in time."""
     trainer = build.build_trainer(run, build.build_data(run), RunFolder(run.out), accelerator, taught=False)
     batch = next(iter(trainer.stage.batches(0)))
-    return Trial(trainer.step, batch, len(batch.batch.answer))
+    return Trial(trainer.step, batch, len(batch.answer))
 
 
 TASK = SweepTask(

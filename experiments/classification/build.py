@@ -80,9 +80,12 @@ def network_of(config: RunConfig, audio_channels: int, visual_channels: int, cla
     return AudioVisualNetwork(audio, visual, fusion, audio.features, classes, config.variant != "vanilla")
 
 
-def build_method(config: RunConfig, network: AudioVisualNetwork) -> Method:
+def build_method(config: RunConfig, network: AudioVisualNetwork, optimizer: torch.optim.Optimizer) -> Method:
     """The balancing method, on a network that is already on its device."""
-    return METHODS[config.method](network, seed=config.seed, recipe=config.recipe)
+    method = METHODS[config.method](network, seed=config.seed, recipe=config.recipe)
+    if method.has_factors:
+        method.use_optimizer(optimizer, config.balance_scale)
+    return method
 
 
 def build_optimizer(config: RunConfig, network: AudioVisualNetwork) -> torch.optim.Optimizer:

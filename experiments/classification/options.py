@@ -87,6 +87,8 @@ class TrainingConfig(CommonOptions):
     """The first convolution: 7x7-pool as published; 7x7 leaves out the pool behind it, the default for images below 64
     pixels, av-digits among them; 3x3 keeps the image's size, as ResNets for CIFAR do."""
     fusion: Literal["concat", "sum", "film", "gated"] = "concat"
+    balance_scale: Literal["gradient", "step"] | None = None
+    """mslr, ogm-ge: what their factors multiply; by default the gradient for sgd, the step for adam and adamw."""
     lif_backend: Literal["numba", "cupy", "torch", "spikingjelly", "auto"] | None = None
     """snn: what computes the neuron; auto by default: numba (CPU) or cupy (CUDA), torch where neither can."""
     norm_gain: float | None = None
@@ -165,6 +167,7 @@ RULES = (
     ReadBy(("data_root", "image_size", "spectrogram", "spectrogram_size", "split_seed", "frames", "seconds"),
            lambda run: run.dataset != "av-digits", "data sets other than av-digits"),
     ReadBy(("momentum",), lambda run: run.optimizer in (None, "sgd"), "`optimizer` sgd"),
+    ReadBy(("balance_scale",), lambda run: METHODS[run.method].has_factors, "`method` mslr and ogm-ge"),
 )  # fmt: skip
 
 
@@ -187,6 +190,8 @@ def defaults_of(config: RunConfig) -> dict[str, Any]:
     scale = "step" if optimizer in ADAPTIVE and config.recipe == "paper" else "gradient"
     window = RELEASED_MODULATE_FROM.get(config.dataset, 0) if config.recipe == "released" else 0
     defaults |= {"gamma": 1.0, "gate": "tanh", "scale": scale, "modulate_from": window}
+    if optimizer in ADAPTIVE:  # not stored where it is the gradient, as it always was
+        defaults["balance_scale"] = scale
     defaults |= {"time_steps": 4, "lif_backend": "auto", "norm_gain": 1.0 if config.recipe == "released" else None}
     defaults.setdefault("workers", max(0, (os.cpu_count() or 1) - 1))
     return defaults

@@ -29,7 +29,7 @@ def trainer_of(config: RunConfig, data: AudioVisualData, folder: RunFolder, acce
     set_seed(config.seed)
     network = build.build_network(config, data).to(accelerator.device)
     optimizer = build.build_optimizer(config, network)
-    method = build.build_method(config, network)
+    method = build.build_method(config, network, optimizer)
     stage = ClassificationStage(network, method, data, config.batch_size, config.seed, accelerator, config.workers,
                                 whole_batches=config.recipe == "released")  # fmt: skip
     options = TrainingOptions(

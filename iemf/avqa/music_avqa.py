@@ -4,7 +4,8 @@
     DIR/feats/vggish/ID.npy            [60, 128]
     DIR/feats/res18_14x14/ID.npy       [60, 512, 14, 14], 24 MB a video
 
-Every sixth second is used: T = 10. Files are mapped, not loaded: only what a batch needs is read.
+Answers see every sixth second: T = 10. Files are mapped, not loaded: only what a batch needs is read. Ids of real
+videos are numbers, those of synthetic ones have letters before them.
 """
 
 import hashlib
@@ -31,9 +32,14 @@ class FileFeatures:
         folder: with vggish/ and res18_14x14/.
         videos: ids; the first one's shapes are expected of all.
 
+    Attributes:
+        times, seconds: 10 and 60.
+
     Raises:
         UserError: a video lacks a file (named, with how many more), or a file is damaged or of another shape or dtype.
     """
+
+    times, seconds = SECONDS // EVERY, SECONDS
 
     def __init__(self, folder: Path, videos: Sequence[str]) -> None:
         self.paths = [files(folder, video) for video in videos]
@@ -69,7 +75,19 @@ class FileFeatures:
         Raises:
             UserError: a file is damaged, of another shape or dtype, or holds what is no number.
         """
-        return tuple(np.stack([self._one(number, kind) for number in videos]) for kind in ("audio", "visual"))
+        every = slice(None, None, EVERY)
+        return tuple(np.stack([self._some(number, kind, every) for number in videos]) for kind in ("audio", "visual"))
+
+    def sounds(self, videos: np.ndarray, seconds: np.ndarray) -> np.ndarray:
+        """[n, D_a]; errors as of :meth:`read`."""
+        return np.stack(self._moments(videos, seconds, "audio"))
+
+    def pictures(self, videos: np.ndarray, seconds: np.ndarray, shown_at: np.ndarray) -> np.ndarray:
+        """[n, C, H, W]; errors as of :meth:`read`."""
+        return np.stack(self._moments(videos, seconds, "visual"))
+
+    def _moments(self, videos: np.ndarray, seconds: np.ndarray, kind: str) -> list[np.ndarray]:
+        return [self._some(number, kind, second) for number, second in zip(videos, seconds, strict=True)]
 
     def _checked(self, number: int, kind: str) -> np.ndarray:
         path = self.paths[number][kind]
@@ -78,8 +96,8 @@ class FileFeatures:
             raise UserError(f"{path} is of shape {list(array.shape)}, others {list(self.shapes[kind])}; make it anew")
         return array
 
-    def _one(self, number: int, kind: str) -> np.ndarray:
-        chosen = self._checked(number, kind)[::EVERY]
+    def _some(self, number: int, kind: str, seconds: slice | int) -> np.ndarray:
+        chosen = self._checked(number, kind)[seconds]
         if not np.isfinite(chosen).all():
             raise UserError(f"{self.paths[number][kind]} holds NaN or infinite numbers; make it anew")
         return chosen
@@ -112,7 +130,8 @@ def load(root: Path) -> AVQAData:
     features = FileFeatures(root / "feats", videos)
     number_of = {video: number for number, video in enumerate(videos)}
     words = vocabulary.build(questions["train"])
-    splits = {split: AVQASplit(questions[split], words, features, number_of) for split in SPLITS}
+    synthetic = [video for video in videos if not video.isdigit()]
+    splits = {split: AVQASplit(questions[split], words, features, number_of, synthetic=synthetic) for split in SPLITS}
     mark = hashlib.sha256()
     for path in paths.values():
         mark.update(path.read_bytes())

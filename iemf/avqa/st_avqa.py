@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from iemf.avqa.answer import AnswerNetwork
 from iemf.avqa.attention import QuestionGuidedAttention
 from iemf.avqa.grounding import MatchNetwork
-from iemf.avqa.pairs import MatchLogits, Others
+from iemf.avqa.pairs import MatchLogits
 from iemf.avqa.question_encoder import QuestionEncoder
 from iemf.logits import Logits
 
@@ -39,17 +39,18 @@ class STAVQA(nn.Module):
         self.answer = AnswerNetwork(width, answers, activation, train_encoders_by_heads)
 
     def forward(
-        self, audio: Tensor, visual: Tensor, words: Tensor, others: Others | None = None
+        self, audio: Tensor, visual: Tensor, words: Tensor, wrong: Tensor | None = None
     ) -> Logits | tuple[Logits, MatchLogits]:
-        """The answer; with ``others`` also whether the match network tells pairs apart: both share what is grounded."""
+        """The answer; with ``wrong`` [B, T, C, H, W], pictures of other videos, also whether the match network tells
+        pairs apart: both share what is grounded."""
         network = self.grounding
-        heard, places = network.hear(audio), network.places(visual)
-        grounded = network.grounded(heard, places)
+        heard = network.hear(audio)
+        grounded = network.grounded(heard, network.places(visual))
         q = self.question(words)
         a = self.attention_audio(q, grounded.audio) + grounded.audio.mean(dim=1)
         v = self.attention_visual(q, grounded.visual) + grounded.visual.mean(dim=1)
         logits = self.answer(a, v, q)
-        if others is None:
+        if wrong is None:
             return logits
-        wrong = network.mismatched(heard, places, others)
-        return logits, MatchLogits(network.matches(grounded), wrong)
+        mismatched = network.grounded(heard, network.places(wrong))
+        return logits, MatchLogits(network.matches(grounded), network.matches(mismatched))

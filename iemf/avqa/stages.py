@@ -1,8 +1,7 @@
-"""Question answering as the loop sees it: stage 1 learns which sound and picture belong together, stage 2 (or the only
-one) answers."""
+"""Answering questions as the loop sees it: the only stage, or stage 2 behind that of :mod:`iemf.avqa.match`."""
 
 from collections.abc import Iterator, Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 import torch.nn.functional as F
@@ -13,10 +12,10 @@ from torch.utils.data import BatchSampler
 
 from iemf.avqa.baseline import Baseline
 from iemf.avqa.data import AVQABatch, AVQASplit
-from iemf.avqa.grounding import MatchNetwork
-from iemf.avqa.pairs import BELONGS, Others, draw_others, match_loss
+from iemf.avqa.pairs import draw_others, match_loss
 from iemf.avqa.st_avqa import STAVQA
 from iemf.avqa.vocabulary import UNKNOWN
+from iemf.errors import UserError
 from iemf.logits import Logits
 from iemf.processes import sum_over_processes
 from iemf.seeds import Stream, mix_seed
@@ -27,15 +26,19 @@ from iemf.training.step import Totals, named_totals
 MATCH_WEIGHT = 0.5  # of the match loss in stage 2
 
 
-class Paired(NamedTuple):
-    """A batch, and the wrong pictures for its sounds; None where nothing is matched."""
+class PairedBatch(NamedTuple):
+    """An :class:`~iemf.avqa.data.AVQABatch`, and pictures of other videos [B, T, C, H, W] beside its sounds."""
 
-    batch: AVQABatch
-    others: Others | None
+    audio: Tensor
+    visual: Tensor
+    words: Tensor
+    answer: Tensor
+    video: Tensor
+    wrong: Tensor
 
 
-class _Questions(StageDefaults):
-    """Batches of questions in a random order, with or without wrong pairs.
+class QuestionAnsweringStage(StageDefaults):
+    """Rows of a split in a random order, and the sums of a validation.
 
     Args:
         module: on the accelerator's device.
@@ -44,8 +47,6 @@ class _Questions(StageDefaults):
         seed: of the order and the pairs.
         accelerator: of the run.
     """
-
-    paired = False
 
     def __init__(
         self,
@@ -59,80 +60,52 @@ class _Questions(StageDefaults):
         super().__init__()
         self.module, self.train, self.val, self.batch_size = module, train, val, batch_size
         self.seed, self.accelerator, self.device = seed, accelerator, accelerator.device
-        self.steps = -(-len(train) // batch_size)
 
-    def batches(self, epoch: int) -> Iterator[Paired]:
-        rank = self.accelerator.process_index
+    def parts(self, count: int, epoch: int) -> list[list[int]]:
+        """This process's batches of ``count`` rows in an epoch's order."""
         order = torch.Generator().manual_seed(mix_seed(Stream.ORDER, self.seed, epoch))
-        rows = torch.randperm(len(self.train), generator=order).tolist()
-        parts = share(list(BatchSampler(rows, self.batch_size, drop_last=False)), self.accelerator, even=True)
-        pairs = torch.Generator().manual_seed(mix_seed(Stream.PAIRS, self.seed, epoch, *([rank] if rank else [])))
-        for batch in read_batches(self.train.__getitems__, parts, self.device):
-            yield Paired(batch, draw_others(batch.video, batch.audio.shape[1], pairs) if self.paired else None)
+        rows = torch.randperm(count, generator=order).tolist()
+        return share(list(BatchSampler(rows, self.batch_size, drop_last=False)), self.accelerator, even=True)
 
-    def _val_batches(self) -> Iterator[tuple[AVQABatch, bool]]:
-        """(batch, whether it counts): a process without a share sees one that does not."""
-        parts = list(BatchSampler(range(len(self.val)), self.batch_size, drop_last=False))
+    def pairs(self, epoch: int) -> torch.Generator:
+        """Of an epoch's pairs: drawn for all rows at once, they are the same whatever process a row falls to."""
+        return torch.Generator().manual_seed(mix_seed(Stream.PAIRS, self.seed, epoch))
+
+    def val_parts(self, count: int) -> tuple[list[list[int]], bool]:
+        """(this process's batches of ``count`` rows, whether they count): without a share it sees one that does not."""
+        parts = list(BatchSampler(range(count), self.batch_size, drop_last=False))
         mine = share(parts, self.accelerator, even=False)
-        for batch in read_batches(self.val.__getitems__, mine or parts[:1], self.device):
-            yield batch, bool(mine)
+        return mine or parts[:1], bool(mine)
 
-    def _sums(self, totals: Iterator[tuple[dict[str, Tensor], bool]]) -> dict[str, float]:
+    def sums(self, totals: Iterator[dict[str, Tensor]], counts: bool) -> dict[str, float]:
         """Over all processes."""
         added = Totals(self.device)
-        for named, counts in totals:
+        for named in totals:
             added.add(named if counts else {name: 0 * value for name, value in named.items()})
         return added.read(sum_over_processes)
 
 
-class MatchStage(_Questions):
-    """Stage 1: the match network on pairs that belong together and pairs that do not.
-
-    In validation each sound is matched with its own picture and one of another video, the same each epoch.
-    """
-
-    name, paired = "match", True
-    module: MatchNetwork
-
-    def loss(self, network: nn.Module, batch: Paired, epoch: int) -> Outcome:
-        (audio, visual, *_), others = batch
-        loss = match_loss(network(audio, visual, others), others.exists)
-        return Outcome(loss, len(audio), {"loss": loss.detach() * len(audio)})
-
-    def validate(self, epoch: int) -> tuple[Rank, dict[str, float]]:
-        """Ranked by the share of pairs told rightly, then by the loss."""
-        self.module.eval()
-        sums = self._sums(self._validation())
-        share_right, loss = 100 * sums["right"] / sums["pairs"], sums["loss"] / sums["rows"]
-        return (share_right, -loss), {"val_match_accuracy": share_right, "val_loss": loss}
-
-    @torch.no_grad()
-    def _validation(self) -> Iterator[tuple[dict[str, Tensor], bool]]:
-        generator = torch.Generator().manual_seed(mix_seed(Stream.PAIRS, 0))
-        for batch, counts in self._val_batches():
-            others = draw_others(batch.video, batch.audio.shape[1], generator)
-            logits, exists = self.module(batch.audio, batch.visual, others), others.exists
-            told = (logits.right.argmax(-1) == BELONGS).double().mean(1)
-            apart = (logits.wrong.argmax(-1) != BELONGS).double().mean(1) * exists
-            rows = told.new_full((), float(len(exists)))
-            yield {"right": told.sum() + apart.sum(), "pairs": len(exists) + exists.sum(),
-                   "loss": match_loss(logits, exists).double() * rows, "rows": rows}, counts  # fmt: skip
-
-
-class AnswerStage(_Questions):
+class AnswerStage(QuestionAnsweringStage):
     """Answering: cross-entropy of the fusion and of both heads."""
 
     name = "answer"
     module: Baseline | STAVQA
 
-    def answered(self, network: nn.Module, batch: Paired) -> tuple[Logits, dict[str, Tensor]]:
-        """The logits of a batch, and further losses by name."""
-        questions = batch.batch
-        return network(questions.audio, questions.visual, questions.words), {}
+    @property
+    def steps(self) -> int:
+        """Batches of an epoch, over all processes."""
+        return -(-len(self.train) // self.batch_size)
 
-    def loss(self, network: nn.Module, batch: Paired, epoch: int) -> Outcome:
+    def batches(self, epoch: int) -> Iterator[AVQABatch | PairedBatch]:
+        return read_batches(self.train.__getitems__, self.parts(len(self.train), epoch), self.device)
+
+    def answered(self, network: nn.Module, batch: AVQABatch) -> tuple[Logits, dict[str, Tensor]]:
+        """The logits of a batch, and further losses by name."""
+        return network(batch.audio, batch.visual, batch.words), {}
+
+    def loss(self, network: nn.Module, batch: AVQABatch | PairedBatch, epoch: int) -> Outcome:
         logits, further = self.answered(network, batch)
-        labels = batch.batch.answer
+        labels = batch.answer
         counted = {"fused": logits.fused} | logits.unimodal
         losses = {name: F.cross_entropy(each, labels) for name, each in counted.items()} | further
         loss = sum(losses.values())
@@ -142,7 +115,8 @@ class AnswerStage(_Questions):
     def validate(self, epoch: int) -> tuple[Rank, dict[str, float]]:
         """Ranked by the share of questions answered rightly, then by the loss."""
         self.module.eval()
-        sums = self._sums(self._validation())
+        parts, counts = self.val_parts(len(self.val))
+        sums = self.sums(self._validation(parts), counts)
         right = {name.removeprefix("correct_"): 100 * total / len(self.val) for name, total in sums.items()
                  if name.startswith("correct_")}  # fmt: skip
         loss = sums["loss"] / len(self.val)
@@ -150,23 +124,46 @@ class AnswerStage(_Questions):
         return (right["fused"], -loss), record | {"val_loss": loss}
 
     @torch.no_grad()
-    def _validation(self) -> Iterator[tuple[dict[str, Tensor], bool]]:
-        for batch, counts in self._val_batches():
+    def _validation(self, parts: list[list[int]]) -> Iterator[dict[str, Tensor]]:
+        for batch in read_batches(self.val.__getitems__, parts, self.device):
             logits = self.module(batch.audio, batch.visual, batch.words)
             losses = F.cross_entropy(logits.fused, batch.answer, reduction="none", ignore_index=UNKNOWN)
-            yield named_totals({"loss": losses.mean()}, logits, batch.answer), counts
+            yield named_totals({"loss": losses.mean()}, logits, batch.answer)
 
 
 class GroundedAnswerStage(AnswerStage):
-    """Stage 2 of ST-AVQA: the match loss beside the answer's."""
+    """Stage 2 of ST-AVQA: the match loss beside the answer's.
 
-    paired = True
+    Every time of every question has a frame of another video of the split, drawn anew in each epoch.
+    """
+
     module: STAVQA
 
-    def answered(self, network: nn.Module, batch: Paired) -> tuple[Logits, dict[str, Tensor]]:
-        questions, others = batch
-        logits, matched = network(questions.audio, questions.visual, questions.words, others)
-        return logits, {"match": MATCH_WEIGHT * match_loss(matched, others.exists)}
+    def __init__(self, module: STAVQA, train: AVQASplit, *others: Any) -> None:
+        super().__init__(module, train, *others)
+        check_videos(train, len(train.video_list), "videos")
+
+    def batches(self, epoch: int) -> Iterator[PairedBatch]:
+        split, times = self.train, torch.arange(self.train.features.times)
+        own = split.places[:, None].expand(-1, len(times))
+        others = draw_others(own, len(split.video_list), split.features.seconds, self.pairs(epoch))
+
+        def read(rows: list[int]) -> PairedBatch:
+            return PairedBatch(*split.__getitems__(rows), split.pictures(others.of(torch.tensor(rows)), times))
+
+        return read_batches(read, self.parts(len(split), epoch), self.device)
+
+    def answered(self, network: nn.Module, batch: PairedBatch) -> tuple[Logits, dict[str, Tensor]]:
+        logits, matched = network(batch.audio, batch.visual, batch.words, batch.wrong)
+        return logits, {"match": MATCH_WEIGHT * match_loss(matched)}
+
+
+def check_videos(split: AVQASplit, count: int, of: str) -> None:
+    """Raise UserError if there is no other video to draw a frame of."""
+    if count < 2:
+        asked = f"{len(split)} questions about {len(split.video_list)} video(s)"
+        raise UserError(f"a split of {asked} has {count} {of}: telling what belongs together takes two; use `models` "
+                        f"baseline, or a larger split")  # fmt: skip
 
 
 @torch.no_grad()

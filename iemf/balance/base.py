@@ -5,10 +5,12 @@ One training step runs: forward, ``loss``, backward, unscale, ``on_gradients``, 
 
 from collections.abc import Callable, Mapping
 
+import torch
 import torch.nn.functional as F
-from torch import Tensor
+from torch import Tensor, nn
 
 from iemf.network import AudioVisualNetwork, Output
+from iemf.scaling import Scaling, default_scale
 
 Accuracies = Mapping[str, float]  # percent, of each modality's head by name, and of the fusion as "fused"
 
@@ -27,11 +29,29 @@ class Method:
 
     name: str  # on a command line; both are set by :func:`register`
     label: str  # in tables and pictures
+    has_factors = False  # whether it multiplies what some parameters learn, those of ``parameters_by_modality``
 
     def __init__(self, network: AudioVisualNetwork, seed: int = 0, recipe: str = "paper") -> None:
         self.network = network
         self.recipe = recipe
         self.label_smoothing = RELEASED_LABEL_SMOOTHING if recipe == "released" else 0.0
+        self.scalings = {name: Scaling(group) for name, group in self.parameters_by_modality().items()}
+
+    def parameters_by_modality(self) -> dict[str, list[nn.Parameter]]:
+        """What ``self.scalings[modality].apply(factor)`` multiplies, in ``on_gradients``."""
+        return {}
+
+    def use_optimizer(self, optimizer: torch.optim.Optimizer, scale: str | None = None) -> None:
+        """Say who steps, so that factors reach the parameters: by gradients alone, adaptive optimisers lose them.
+
+        Args:
+            optimizer: of the network's parameters.
+            scale: "gradient" or "step", see :mod:`iemf.scaling`; None: what this optimiser needs.
+        """
+        scale = scale or default_scale(optimizer)
+        self.scalings = {
+            name: Scaling(group, scale, optimizer) for name, group in self.parameters_by_modality().items()
+        }
 
     def loss(self, output: Output, labels: Tensor, epoch: int) -> Tensor:
         """The method's loss, a 0-dim tensor; the heads' own cross-entropies are the loop's affair."""

@@ -5,11 +5,12 @@
     k_m = 1 - tanh(α·ρ_m)  if ρ_m > 1  else  1                    α = 0.8
     g  <- k_m·g + N(0, std(g) + 1e-8)                             encoder convolutions (4-D weights), epochs 0-50
 
-Scores are summed over the global batch; the noise is the same on every replica.
+Scores are summed over the global batch; the noise is the same on every replica. With an adaptive optimiser k_m is on
+the update (:mod:`iemf.scaling`), noise included, and not on the gradient, where it would be lost.
 """
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from iemf.balance.base import Method, register
 from iemf.coefficient import true_class_probability
@@ -36,6 +37,8 @@ def discrepancy_coefficients(audio: Tensor, visual: Tensor, alpha: float = ALPHA
 class OGMGE(Method):
     """On-the-fly gradient modulation with generalisation enhancement; needs a fusion whose logits split."""
 
+    has_factors = True
+
     def __init__(self, network: AudioVisualNetwork, seed: int = 0, recipe: str = "paper") -> None:
         super().__init__(network, seed, recipe)
         if not hasattr(network.fusion, "contributions"):
@@ -45,10 +48,10 @@ class OGMGE(Method):
             )
         # The same noise on every replica, or they would drift apart: a generator of its own, seeded alike.
         self.generator = torch.Generator(next(network.parameters()).device).manual_seed(seed)
-        self.convolutions = [
-            [p for p in encoder.parameters() if p.ndim == 4]
-            for encoder in (network.audio_encoder, network.visual_encoder)
-        ]
+
+    def parameters_by_modality(self) -> dict[str, list[nn.Parameter]]:
+        """Convolutions of each encoder."""
+        return {m: [p for p in encoder.parameters() if p.ndim == 4] for m, encoder in self.network.encoders.items()}
 
     @torch.no_grad()
     def on_gradients(self, output: Output, labels: Tensor, epoch: int) -> None:
@@ -57,12 +60,11 @@ class OGMGE(Method):
         parts = self.network.fusion.contributions(*(z.float() for z in output.features.values()))
         scores = torch.stack([true_class_probability(part, labels).sum() for part in parts])
         coefficients = discrepancy_coefficients(*sum_over_processes(scores))
-        for parameters, coefficient in zip(self.convolutions, coefficients, strict=True):
-            gradients = [p.grad for p in parameters if p.grad is not None]
-            if not gradients:  # a frozen encoder, or one without convolutions: nothing to slow down
-                continue
+        for scaling, coefficient in zip(self.scalings.values(), coefficients, strict=True):
+            # Nothing of a frozen encoder, or of one without convolutions.
+            gradients = [p.grad for p in scaling.parameters if p.grad is not None]
             deviations = [deviation(g) for g in gradients]
-            torch._foreach_mul_(gradients, coefficient)
+            scaling.apply(coefficient)
             add_gradient_noise(gradients, deviations, self.generator)
 
     def state_dict(self) -> dict:

@@ -4,8 +4,10 @@ import json
 
 import numpy as np
 import pytest
+import torch
 
 from iemf.avqa import music_avqa
+from iemf.avqa.pairs import Frames
 from iemf.errors import UserError
 
 VIDEOS = ("00000001", "00000002", "00000003")
@@ -51,6 +53,39 @@ def test_every_sixth_second_of_the_right_video(tmp_path, kind):
             )
     assert data.test.unknown == 1
     assert data.test.answers.tolist() == [0, -1]
+
+
+def test_a_frame_is_read_without_the_others(tmp_path):
+    """All other seconds of the file are NaN, which reading would refuse."""
+    features = tree(tmp_path)
+    path = tmp_path / "feats" / "res18_14x14" / f"{VIDEOS[1]}.npy"
+    maps = np.full_like(features[VIDEOS[1]][1], np.nan)
+    maps[[7, 30]] = features[VIDEOS[1]][1][[7, 30]]
+    np.save(path, maps)
+    split = music_avqa.load(tmp_path).train
+    assert (split.features.times, split.features.seconds) == (10, 60)
+    frames = Frames(torch.tensor([[1, 0], [1, 2]]), torch.tensor([[7, 59], [30, 0]]))
+    found = split.pictures(frames, torch.tensor([0, 1]))
+    assert found.shape == (2, 2, 512, 2, 2)
+    for place, video, second in (((0, 0), 1, 7), ((0, 1), 0, 59), ((1, 0), 1, 30), ((1, 1), 2, 0)):
+        np.testing.assert_array_equal(found[place].numpy(), features[VIDEOS[video]][1][second])
+    heard = split.sounds(Frames(torch.tensor([2, 0]), torch.tensor([59, 1])))
+    np.testing.assert_array_equal(heard[0].numpy(), features[VIDEOS[2]][0][59])
+    with pytest.raises(UserError, match=r"00000002\.npy holds NaN"):
+        split.pictures(Frames(torch.tensor([1]), torch.tensor([8])), torch.tensor([0]))
+
+
+def test_videos_with_letters_in_their_ids_are_synthetic(tmp_path):
+    tree(tmp_path)
+    for split in ("train", "val", "test"):
+        path = tmp_path / "json" / f"avqa-{split}.json"
+        path.write_text(path.read_text().replace(VIDEOS[1], f"va{VIDEOS[1]}"))
+    for name in ("vggish", "res18_14x14"):
+        folder = tmp_path / "feats" / name
+        (folder / f"{VIDEOS[1]}.npy").rename(folder / f"va{VIDEOS[1]}.npy")
+    train = music_avqa.load(tmp_path).train
+    assert train.video_list[train.real].tolist() == [0, 1]  # sorted: 00000001, 00000003, va00000002
+    assert len(train.video_list) == 3
 
 
 def test_the_digest_changes_with_the_questions(tmp_path):

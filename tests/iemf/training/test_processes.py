@@ -14,8 +14,9 @@ from accelerate.state import AcceleratorState
 
 from iemf.avqa.baseline import Baseline
 from iemf.avqa.grounding import MatchNetwork
+from iemf.avqa.match import MatchStage
 from iemf.avqa.st_avqa import STAVQA
-from iemf.avqa.stages import AnswerStage, GroundedAnswerStage, MatchStage, predict
+from iemf.avqa.stages import AnswerStage, GroundedAnswerStage, predict
 from iemf.balance.ogm_ge import OGMGE
 from iemf.continual.methods import AVCIL
 from iemf.errors import UserError
