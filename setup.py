@@ -31,7 +31,7 @@ setup(
         "numpy",
         "soundfile",
         "soxr",
-        "pillow",
+        "pillow>=10.1",
         "pyarrow",
         "scipy",
         "simplejpeg",

@@ -40,7 +40,7 @@ class Timeline(NamedTuple):
     def amid(self, positions: Sequence[int]) -> np.ndarray:
         """The times amid parts of the pictures' time, divided into as many equal parts as there are pictures.
 
-        At a constant rate that is amid the pictures of these numbers; otherwise one that stays longer is met more often.
+        At a constant rate that is amid the pictures of these numbers; else one that stays longer is met more often.
         """
         begin = self.begins[0]
         return begin + (np.asarray(positions) + 0.5) / len(self.begins) * (self.end - begin)

@@ -67,7 +67,8 @@ def _check(path: Path, line: Timeline, amid: np.ndarray) -> None:
         if 2 * there < total:
             raise UserError(f"{path} {has} in {there} of {total} s only; repair or remove it")
         if there < total:
-            warnings.warn(f"{path} {has} in {there} of {total} s; {stand_in} for the others", MediaWarning, stacklevel=3)
+            text = f"{path} {has} in {there} of {total} s; {stand_in} for the others"
+            warnings.warn(text, MediaWarning, stacklevel=3)
 
 
 def files(folder: Path, clip: str) -> dict[str, Path]:

@@ -39,9 +39,10 @@ def test_a_clip_cut_without_encoding_shows_what_it_shows(film, tmp_path, begin):
 
 def test_a_cut_clip_that_is_truncated_is_refused(film, tmp_path):
     cut(film, tmp_path / "k.mp4", 7.3, 10)
-    with av.open(str(tmp_path / "k.mp4")) as source, av.open(
-        str(tmp_path / "front.mp4"), "w", options={"movflags": "faststart"}
-    ) as target:
+    with (
+        av.open(str(tmp_path / "k.mp4")) as source,
+        av.open(str(tmp_path / "front.mp4"), "w", options={"movflags": "faststart"}) as target,
+    ):
         stream = target.add_stream_from_template(source.streams.video[0])
         for packet in source.demux(video=0):
             if packet.dts is not None:
