@@ -75,7 +75,7 @@ def trial(config: RunConfig, accelerator: Accelerator) -> Trial:
     splits = dict.fromkeys(("train", "val", "test"), range(count))  # nothing is read
     data = AudioVisualData("random", tuple(map(str, range(classes))), audio_channels=audio.shape[1],
                            visual_channels=visual.shape[-3], front_end=KeepInputs(), **splits)  # fmt: skip
-    stage = ClassificationStage(network, build.build_method(config, network), data, count, 0, accelerator)
+    stage = ClassificationStage(network, build.build_method(config, network, optimizer), data, count, 0, accelerator)
     modulation = build.build_modulation(config, network, optimizer)
     trainer = Trainer(
         stage, optimizer, TrainingOptions(1, 0), RunFolder(config.out), accelerator, modulation=modulation

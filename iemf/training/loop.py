@@ -66,6 +66,7 @@ class Trainer:
         self.stage, self.options, self.folder, self.accelerator = stage, options, folder, accelerator
         self.raw_optimizer, self.scheduler, self.modulation = optimizer, scheduler, modulation
         self.before = list(before)
+        stage.modulation = modulation
         self.network, self.optimizer = accelerator.prepare(stage.module, optimizer)
         self.step = Step(stage, self.network, self.optimizer, accelerator, modulation, options.window,
                          options.clip_norm, options.clip_first)  # fmt: skip
