@@ -26,7 +26,7 @@ GROUNDING = "grounding"  # stage 1 of st-avqa, trained once a seed for all of it
 Modality = Literal["audio", "visual"]
 
 # Ours and small: the published widths are 512, the published epochs 20 to 80.
-EMBEDDED = {"optimizer": "adam", "lr": 2e-3, "weight_decay": 0.0, "drop_every": 6, "epochs": 8, "match_epochs": 2,
+EMBEDDED = {"optimizer": "adam", "lr": 2e-3, "weight_decay": 0.0, "drop_every": 6, "epochs": 8, "match_epochs": 4,
             "batch_size": 128, "width": 64}  # fmt: skip
 PAPER = {"optimizer": "sgd", "lr": 1e-2, "momentum": 0.0, "weight_decay": 1e-4, "drop_every": None, "epochs": 50,
          "match_epochs": 30, "batch_size": 64, "width": 512}  # fmt: skip

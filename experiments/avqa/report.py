@@ -23,7 +23,7 @@ from iemf.files import read_json, write_atomically
 
 FIELDS = ("network", "model", "variant", "blind")
 ACCURACY = "test_accuracy"
-QUANTITIES = (ACCURACY, "test_accuracy_audio", "test_accuracy_visual", "xi", "firing_rate")
+QUANTITIES = (ACCURACY, "test_accuracy_audio", "test_accuracy_visual", "xi", "xi_val", "xi_test", "firing_rate")
 BLIND_LABELS = {("audio",): "pictures alone", ("visual",): "sound alone", ("audio", "visual"): "question alone"}
 SHORT = {
     "a_counting": "A: count", "a_comparative": "A: compare", "a_avg": "A",

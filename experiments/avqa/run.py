@@ -26,7 +26,7 @@ from experiments.sweep import published
 from experiments.sweep.execution import sweep
 from experiments.sweep.options import Network, SweepOptions, cells_of_sweep, checked, fields_of, placed
 from experiments.sweep.plan import FORWARD
-from experiments.sweep.runs import best_of, carry_out, mean_xi, rates_of, say, shared_digest
+from experiments.sweep.runs import best_of, carry_out, coefficients, rates_of, say, shared_digest
 from experiments.sweep.task import Size, SweepTask, Trial
 from iemf.avqa import accuracy
 from iemf.avqa.data import AVQAData
@@ -34,6 +34,7 @@ from iemf.avqa.stages import predict
 from iemf.errors import UserError
 from iemf.files import write_json
 from iemf.training import RunFolder
+from iemf.training.effects import BatchScores
 from iemf_snn.firing_rate import FiringRates
 
 BLIND = (("audio",), ("visual",), ("audio", "visual"))
@@ -100,15 +101,19 @@ def _train(run: RunConfig, data: AVQAData, folder: RunFolder, accelerator: Accel
     chosen = trainer.history[best["best_epoch"]]
     if run.model == GROUNDING:
         return best | {"val_match_accuracy": chosen["val_match_accuracy"]}
-    measured = {"val_accuracy": chosen["val_accuracy_fused"], "xi": mean_xi(trainer.history)}
-    return best | measured | tested(trainer.stage.module, data, run, folder, accelerator)
+    scores = BatchScores(accelerator)
+    test = tested(trainer.stage.module, data, run, folder, accelerator, scores)
+    measured = {"val_accuracy": chosen["val_accuracy_fused"]}
+    return best | measured | coefficients(trainer.history, scores.effects(trainer.modulation)) | test
 
 
-def tested(network: nn.Module, data: AVQAData, run: RunConfig, folder: RunFolder, accelerator: Accelerator) -> dict:
-    """Answer the test questions, once; predictions.json has the answers by question id."""
+def tested(
+    network: nn.Module, data: AVQAData, run: RunConfig, folder: RunFolder, accelerator: Accelerator, scores: BatchScores
+) -> dict:
+    """Answer the test questions, once; predictions.json has the answers by question id, ``scores`` what ξ is of."""
     spiking = {"fusion": network.answer}
     with FiringRates(spiking) if run.network == "snn" else contextlib.nullcontext() as rates:
-        told = predict(network, data.test, run.batch_size, accelerator)
+        told = predict(network, data.test, run.batch_size, accelerator, scores=scores)
     questions, kinds = data.test.questions, [question.kind for question in data.test.questions]
     answers = [data.vocabulary.answers[number] for number in told["fused"].tolist()]
     predictions = {question.id: answer for question, answer in zip(questions, answers, strict=True)}

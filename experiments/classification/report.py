@@ -15,7 +15,7 @@ from iemf.files import write_atomically
 from iemf.training import RunFolder
 
 ACCURACY = "test_accuracy"
-QUANTITIES = (ACCURACY, "test_accuracy_audio", "test_accuracy_visual", "xi", "firing_rate")
+QUANTITIES = (ACCURACY, "test_accuracy_audio", "test_accuracy_visual", "xi", "xi_val", "xi_test", "firing_rate")
 LABELS = {name: method.label for name, method in METHODS.items()}
 
 
@@ -85,7 +85,7 @@ def as_csv(done: Done) -> str:
 
 def epochs_as_csv(done: Done) -> str:
     """One line a run and epoch (from 0): what the curves are drawn from."""
-    columns = ["val_accuracy_audio", "val_accuracy_visual", "val_accuracy_fused", "xi"]
+    columns = ["val_accuracy_audio", "val_accuracy_visual", "val_accuracy_fused", "xi", "xi_val"]
     rows = [
         [*run.cell, run.seed, epoch, *("" if record.get(c) is None else f"{record[c]:.4g}" for c in columns)]
         for run, _ in done

@@ -168,7 +168,7 @@ def evaluate_run(config: RunConfig, conditions: Sequence[Condition], batch_size:
         for modality, snr in conditions:
             data = test_data(data_options(config, modality, snr))
             loader = accelerator.prepare(evaluation_loader(data.test, batch_size, config.workers))
-            accuracies, _ = evaluate(prepared, data.front_end.to(accelerator.device), loader, accelerator)
+            accuracies = evaluate(prepared, data.front_end.to(accelerator.device), loader, accelerator).accuracies
             numbers = {name: accuracies[of] for name, of in ACCURACIES.items()}
             records.append({"modality": modality, "snr": snr} | numbers)
         return records

@@ -8,7 +8,7 @@ from accelerate.utils import set_seed
 
 from experiments.classification import build
 from experiments.classification.options import RunConfig, resolve
-from experiments.sweep.runs import best_of, carry_out, mean_xi, rates_of, watch_of
+from experiments.sweep.runs import best_of, carry_out, coefficients, rates_of, watch_of
 from iemf.classification.stage import ClassificationStage
 from iemf.data.base import AudioVisualData
 from iemf.training import RunFolder, Trainer, TrainingOptions, Window
@@ -46,7 +46,7 @@ def _train(config: RunConfig, data: AudioVisualData, folder: RunFolder, accelera
     trainer.fit(resume=config.resume)
     network = trainer.stage.module
     with FiringRates(network.encoders) if config.network == "snn" else contextlib.nullcontext() as rates:
-        test = trainer.stage.test()
+        test, effects = trainer.stage.test()
     best = best_of(trainer)
     return {
         "test_accuracy": test["fused"],
@@ -54,7 +54,7 @@ def _train(config: RunConfig, data: AudioVisualData, folder: RunFolder, accelera
         "test_accuracy_visual": test["visual"],
         "val_accuracy": trainer.history[best["best_epoch"]]["val_accuracy_fused"],
         **best,
-        "xi": mean_xi(trainer.history),
+        **coefficients(trainer.history, effects),
         "classes": list(data.classes),
         "dataset": data.name,
         "data": data.about,

@@ -12,7 +12,16 @@ from iemf.continual.methods import METHODS
 from iemf.files import write_atomically
 
 MEASURES = {"mean_accuracy": "AIA", "average_forgetting": "AFR"}
-QUANTITIES = (*MEASURES, "test_accuracy", "test_accuracy_audio", "test_accuracy_visual", "xi", "firing_rate")
+QUANTITIES = (
+    *MEASURES,
+    "test_accuracy",
+    "test_accuracy_audio",
+    "test_accuracy_visual",
+    "xi",
+    "xi_val",
+    "xi_test",
+    "firing_rate",
+)
 LABELS = {name: method.label for name, method in METHODS.items()}
 
 

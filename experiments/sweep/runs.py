@@ -15,6 +15,7 @@ from experiments.sweep.allocator import keep_freed_memory
 from experiments.sweep.options import Run, RunBase
 from iemf.files import write_json
 from iemf.training import RunFolder
+from iemf.training.effects import Effects
 from iemf.training.loop import Trainer, Watch, unwatched
 from iemf_snn.firing_rate import FiringRates
 from iemf_snn.watch import SpikeWatch
@@ -64,10 +65,15 @@ def best_of(trainer: Trainer) -> dict:
     return {"best_epoch": trainer.best["epoch"]}
 
 
-def mean_xi(history: list[dict]) -> float | None:
-    """Over the epochs of a run that had it."""
-    values = [record["xi"] for record in history if record.get("xi") is not None]
-    return sum(values) / len(values) if values else None
+def coefficients(history: list[dict], test: Effects) -> dict:
+    """What goes into the results of ξ: of training and validation batches over the epochs of a run that had it, and of
+    the test split's batches, each and their mean. Without IEMF "xi" is None, and there are no others."""
+    of_epochs = {
+        name: [record[name] for record in history if record.get(name) is not None] for name in ("xi", "xi_val")
+    }
+    means = {name: sum(values) / len(values) for name, values in of_epochs.items() if values}
+    batches = {"xi_test_batches": test.xi} if test.xi else {}
+    return {"xi": None} | means | test.means("test") | batches
 
 
 def rates_of(rates: FiringRates | None) -> dict:

@@ -15,11 +15,13 @@ from iemf.avqa.data import AVQABatch, AVQASplit
 from iemf.avqa.pairs import draw_others, match_loss
 from iemf.avqa.st_avqa import STAVQA
 from iemf.avqa.vocabulary import UNKNOWN
+from iemf.coefficient import IGNORED
 from iemf.errors import UserError
 from iemf.logits import Logits
 from iemf.processes import sum_over_processes
 from iemf.seeds import Stream, mix_seed
 from iemf.training.batches import read_batches, share
+from iemf.training.effects import BatchScores
 from iemf.training.stage import Evidence, Outcome, Rank, StageDefaults
 from iemf.training.step import Totals, named_totals
 
@@ -116,18 +118,21 @@ class AnswerStage(QuestionAnsweringStage):
         """Ranked by the share of questions answered rightly, then by the loss."""
         self.module.eval()
         parts, counts = self.val_parts(len(self.val))
-        sums = self.sums(self._validation(parts), counts)
+        scores = BatchScores(self.accelerator)
+        sums = self.sums(self._validation(parts, scores if counts else None), counts)
         right = {name.removeprefix("correct_"): 100 * total / len(self.val) for name, total in sums.items()
                  if name.startswith("correct_")}  # fmt: skip
         loss = sums["loss"] / len(self.val)
         record = {f"val_accuracy_{name}": value for name, value in right.items()}
-        return (right["fused"], -loss), record | {"val_loss": loss}
+        return (right["fused"], -loss), record | {"val_loss": loss} | scores.effects(self.modulation).means("val")
 
     @torch.no_grad()
-    def _validation(self, parts: list[list[int]]) -> Iterator[dict[str, Tensor]]:
+    def _validation(self, parts: list[list[int]], scores: BatchScores | None) -> Iterator[dict[str, Tensor]]:
         for batch in read_batches(self.val.__getitems__, parts, self.device):
             logits = self.module(batch.audio, batch.visual, batch.words)
             losses = F.cross_entropy(logits.fused, batch.answer, reduction="none", ignore_index=UNKNOWN)
+            if scores is not None:
+                scores.add(logits, counted(batch.answer))
             yield named_totals({"loss": losses.mean()}, logits, batch.answer)
 
 
@@ -166,6 +171,11 @@ def check_videos(split: AVQASplit, count: int, of: str) -> None:
                         f"baseline, or a larger split")  # fmt: skip
 
 
+def counted(answers: Tensor) -> Tensor:
+    """Answers that train never had do not count in ξ."""
+    return answers.where(answers != UNKNOWN, IGNORED)
+
+
 @torch.no_grad()
 def predict(
     module: Baseline | STAVQA,
@@ -173,6 +183,7 @@ def predict(
     batch_size: int,
     accelerator: Accelerator,
     rows: Sequence[int] | None = None,
+    scores: BatchScores | None = None,
 ) -> dict[str, Tensor]:
     """The number of the answer to each question of ``rows``, on the CPU, by each head and by "fused"; neither batches
     nor order change it.
@@ -181,6 +192,7 @@ def predict(
         module: a baseline or ST-AVQA, on the accelerator's device.
         split, batch_size, accelerator: of what, how many at a time, and where.
         rows: questions by their place in the split; None: all.
+        scores: takes what ξ is computed from.
     """
     module.eval()
     rows = list(range(len(split))) if rows is None else list(rows)
@@ -189,6 +201,8 @@ def predict(
     read = read_batches(lambda part: split.__getitems__([rows[place] for place in part]), parts, accelerator.device)
     for part, batch in zip(parts, read, strict=True):
         logits = module(batch.audio, batch.visual, batch.words)
+        if scores is not None:
+            scores.add(logits, counted(batch.answer))
         told.append((part, {name: each.argmax(1).cpu() for name, each in logits.named().items()}))
     answers: dict[str, Tensor] = {}
     for part, of_part in gather_object(told):

@@ -6,9 +6,10 @@ from accelerate import Accelerator
 from torch import nn
 
 from iemf.balance import Method
-from iemf.classification.evaluate import evaluate
+from iemf.classification.evaluate import Evaluation, evaluate
 from iemf.data.base import AudioVisualData, Batch, evaluation_loader, training_loader
 from iemf.network import AudioVisualNetwork
+from iemf.training.effects import Effects, effects_of_samples
 from iemf.training.stage import Evidence, Outcome, Rank, StageDefaults
 from iemf.training.step import named_totals
 
@@ -43,7 +44,7 @@ class ClassificationStage(StageDefaults):
         super().__init__()
         self.module, self.method, self.data, self.accelerator = module, method, data, accelerator
         train, self.sampler = training_loader(data.train, batch_size, seed, workers, whole_batches)
-        self.steps = len(train)
+        self.steps, self.batch_size = len(train), batch_size
         evaluations = [evaluation_loader(split, batch_size, workers) for split in (data.val, data.test)]
         self.train_loader, self.val_loader, self.test_loader = accelerator.prepare(train, *evaluations)
         self.front_end = data.front_end.to(accelerator.device)
@@ -70,14 +71,19 @@ class ClassificationStage(StageDefaults):
 
     def validate(self, epoch: int) -> tuple[Rank, dict[str, float]]:
         """Ranked by the fused accuracy, then by its loss; the method sees the accuracies."""
-        accuracies, loss = evaluate(self.module, self.front_end, self.val_loader, self.accelerator)
+        found = evaluate(self.module, self.front_end, self.val_loader, self.accelerator)
+        accuracies, loss, effects = found.accuracies, found.loss, self._effects(found)
         self.method.on_validation(accuracies, epoch)
         record = {f"val_accuracy_{name}": value for name, value in accuracies.items()}
-        return (accuracies["fused"], -loss), record | {"val_loss": loss}
+        return (accuracies["fused"], -loss), record | {"val_loss": loss} | effects.means("val")
 
-    def test(self) -> dict[str, float]:
-        """Accuracies in percent on the test split, of the module as it is."""
-        return evaluate(self.module, self.front_end, self.test_loader, self.accelerator)[0]
+    def test(self) -> tuple[dict[str, float], Effects]:
+        """(accuracies in percent, ξ of each batch) on the test split, of the module as it is."""
+        found = evaluate(self.module, self.front_end, self.test_loader, self.accelerator)
+        return found.accuracies, self._effects(found)
+
+    def _effects(self, found: Evaluation) -> Effects:
+        return effects_of_samples(found.scores, self.batch_size, self.modulation)
 
     def state_dict(self) -> dict:
         """The method's."""

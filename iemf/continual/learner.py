@@ -22,6 +22,7 @@ from iemf.errors import UserError
 from iemf.modulation import InverseEffectiveness
 from iemf.seeds import Stream, mix_seed
 from iemf.training import checkpoint
+from iemf.training.effects import BatchScores, Effects
 from iemf.training.loop import Trainer, TrainingOptions, Watch, unwatched
 from iemf.training.record import RunFolder
 from iemf.training.schedule import CONSTANT, Schedule
@@ -88,6 +89,7 @@ class ContinualLearner:
         self.accuracies: list[list[float]] = []
         self.unimodal: list[list[dict[str, float]]] = []
         self.history: list[dict] = []
+        self.effects: list[Effects] = []  # of each task's own test batches, once it is learnt
         check_memory(method, options.memory, data)
 
     def fit(self, resume: bool = False) -> list[list[float]]:
@@ -100,7 +102,12 @@ class ContinualLearner:
         for task in range(first, len(self.data.tasks)):
             trainer = self.trainer(task)
             self.history += trainer.fit(resume)
-            measured = [trainer.stage.accuracies("test", [classes])[0] for classes in self.data.tasks[: task + 1]]
+            stage, scores = trainer.stage, BatchScores(self.accelerator)
+            tasks = self.data.tasks[: task + 1]
+            # The task's own come last, and ξ is of them.
+            measured = [stage.accuracies("test", [classes], scores if classes == tasks[-1] else None)[0]
+                        for classes in tasks]  # fmt: skip
+            self.effects.append(scores.effects(stage.modulation))
             trainer.release()
             self.accuracies.append([each.pop("fused") for each in measured])
             self.unimodal.append(measured)
@@ -141,7 +148,8 @@ class ContinualLearner:
     def _keep(self, task: int) -> None:
         if self.accelerator.is_main_process:
             content = {"run": self.folder.identity, "network": self.network.state_dict(), "history": self.history,
-                       "accuracies": self.accuracies, "unimodal": self.unimodal}  # fmt: skip
+                       "accuracies": self.accuracies, "unimodal": self.unimodal,
+                       "effects": [tuple(each) for each in self.effects]}  # fmt: skip
             checkpoint.save(self._checkpoint_of(task), content)
 
     def _restore(self) -> int:
@@ -157,6 +165,7 @@ class ContinualLearner:
         self.network.grow(self.data.tasks[finished - 1].stop)
         self.network.load_state_dict(content["network"])
         self.accuracies, self.history, self.unimodal = (content[n] for n in ("accuracies", "history", "unimodal"))
+        self.effects = [Effects(*each) for each in content.get("effects", ())]  # older ones have none
         if self.accelerator.is_main_process:
             self.folder.write_metrics(self.history)
         return finished

@@ -9,6 +9,7 @@ from accelerate import Accelerator
 from torch import Tensor, nn
 from torch.utils.data import BatchSampler
 
+from iemf.coefficient import IGNORED
 from iemf.continual.data import ContinualData, FeatureBatch, FeatureSplit
 from iemf.continual.methods import ContinualMethod, ContinualStep
 from iemf.continual.model import ContinualNetwork, ContinualOutput
@@ -17,6 +18,7 @@ from iemf.logits import FUSED, Logits
 from iemf.processes import sum_over_processes
 from iemf.seeds import Stream, mix_seed
 from iemf.training.batches import read_batches, share
+from iemf.training.effects import BatchScores
 from iemf.training.stage import Evidence, Outcome, Rank, StageDefaults
 from iemf.training.step import EVERY_EPOCH, Totals, Window, named_totals
 
@@ -87,12 +89,16 @@ class TaskStage(StageDefaults):
             losses = {name: loss if name == FUSED else 0 * loss for name, loss in losses.items()}
         loss = sum(losses.values()) + further
         named = {"loss": loss} | {f"loss_{name}": value for name, value in losses.items()}
-        first_new = self.data.tasks[self.task].start
         logits = output.logits
-        own = Logits({m: each[:current, first_new:] for m, each in logits.unimodal.items()},
-                     logits.fused[:current, first_new:])  # fmt: skip
-        evidence = Evidence(own, labels[:current] - first_new)
+        current_logits = Logits({m: each[:current] for m, each in logits.unimodal.items()}, logits.fused[:current])
+        evidence = self._evidence(current_logits, labels[:current])
         return Outcome(loss, len(labels), named_totals(named, logits, labels), evidence)
+
+    def _evidence(self, logits: Logits, labels: Tensor) -> Evidence:
+        """What ξ is of: the slice of the task's own classes; samples of others do not count."""
+        first_new = self.data.tasks[self.task].start
+        own = Logits({m: each[:, first_new:] for m, each in logits.unimodal.items()}, logits.fused[:, first_new:])
+        return Evidence(own, (labels - first_new).where(labels >= first_new, IGNORED))
 
     def _losses(
         self, output: ContinualOutput, audio: Tensor, visual: Tensor, labels: Tensor, current: int
@@ -109,15 +115,19 @@ class TaskStage(StageDefaults):
         return losses, self.method.further_loss(output, old, step)
 
     def validate(self, epoch: int) -> tuple[Rank, dict[str, float]]:
-        """Ranked by the fused accuracy on all classes so far, then by its loss."""
-        accuracies, loss = self.accuracies("val", self.data.tasks[: self.task + 1])
+        """Ranked by the fused accuracy on all classes so far, then by its loss; ξ is of the task's own samples."""
+        scores = BatchScores(self.accelerator)
+        accuracies, loss = self.accuracies("val", self.data.tasks[: self.task + 1], scores)
+        effects = scores.effects(self.modulation)
         record = {f"val_accuracy_{name}": value for name, value in accuracies.items()}
-        return (accuracies["fused"], -loss), record | {"val_loss": loss}
+        return (accuracies["fused"], -loss), record | {"val_loss": loss} | effects.means("val")
 
     @torch.no_grad()
-    def accuracies(self, split_name: str, tasks: Iterable[range]) -> tuple[dict[str, float], float]:
+    def accuracies(
+        self, split_name: str, tasks: Iterable[range], scores: BatchScores | None = None
+    ) -> tuple[dict[str, float], float]:
         """(percent right among all classes seen, by modality and "fused"; mean cross-entropy of the fused logits) over
-        a split's samples of some tasks.
+        a split's samples of some tasks; ``scores`` takes what ξ is computed from.
 
         Raises:
             UserError: the cross-entropy is not finite.
@@ -133,6 +143,8 @@ class TaskStage(StageDefaults):
             loss = F.cross_entropy(logits.fused, batch.label, reduction="mean")
             sums = named_totals({"loss": loss}, logits, batch.label)
             totals.add(sums if mine else {name: 0 * value for name, value in sums.items()})
+            if mine and scores is not None:
+                scores.add(*self._evidence(logits, batch.label))
         sums = totals.read(sum_over_processes)
         if not abs(sums["loss"]) < float("inf"):
             self._name_not_finite(split, rows)

@@ -77,6 +77,7 @@ class Trainer:
         self.stage, self.options, self.folder, self.accelerator = stage, options, folder, accelerator
         self.raw_optimizer, self.modulation = optimizer, modulation
         self.before, self.watch = list(before), watch
+        stage.modulation = modulation
         self.network, self.optimizer = accelerator.prepare(stage.module, optimizer)
         self.step = Step(stage, self.network, self.optimizer, accelerator, modulation, options.window,
                          options.clip_norm, options.clip_first)  # fmt: skip

@@ -15,6 +15,7 @@ import torch.multiprocessing
 from experiments import firing_rates
 from experiments.classification import run
 from experiments.classification.options import RunConfig
+from iemf.classification.evaluate import Evaluation
 from iemf.data.sets import av_digits
 from iemf.training import RunFolder
 from tests.experiments.helpers import few_digits
@@ -73,7 +74,8 @@ def test_the_test_split_is_read_once_with_the_best_epochs_weights(tmp_path, monk
         test = len(calls) == 3
         calls.append(len(loader.dataset))
         seen["test" if test else len(seen)] = weights
-        return {"audio": 1.0, "visual": 2.0, "fused": 3.0 if test else 90.0 - len(seen)}, 1.0
+        accuracies = {"audio": 1.0, "visual": 2.0, "fused": 3.0 if test else 90.0 - len(seen)}
+        return Evaluation(accuracies, 1.0, torch.zeros(1, 3))
 
     monkeypatch.setattr("iemf.classification.stage.evaluate", fake)
     with mock.patch.dict(av_digits.SPLIT_PER_DIGIT, {"train": 12, "val": 5, "test": 7}):
