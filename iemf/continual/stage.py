@@ -18,7 +18,7 @@ from iemf.processes import sum_over_processes
 from iemf.seeds import Stream, mix_seed
 from iemf.training.batches import read_batches, share
 from iemf.training.stage import Evidence, Outcome, Rank, StageDefaults
-from iemf.training.step import EVERY_EPOCH, Totals, Window, named_totals
+from iemf.training.step import EVERY_EPOCH, Totals, Window, named_totals, outcome_of
 
 
 class Portion(NamedTuple):
@@ -85,22 +85,22 @@ class TaskStage(StageDefaults):
         losses, further = self._losses(output, audio, visual, labels, current)
         if epoch not in self.portion.head_window:
             losses = {name: loss if name == FUSED else 0 * loss for name, loss in losses.items()}
-        loss = sum(losses.values()) + further
-        named = {"loss": loss} | {f"loss_{name}": value for name, value in losses.items()}
+        return outcome_of(losses, output.logits, labels, further, self._evidence(output.logits, labels, current))
+
+    @torch.no_grad()
+    def _evidence(self, logits: Logits, labels: Tensor, current: int) -> Evidence:
+        """New samples among new classes."""
         first_new = self.data.tasks[self.task].start
-        logits = output.logits
-        own = Logits({m: each[:current, first_new:] for m, each in logits.unimodal.items()},
-                     logits.fused[:current, first_new:])  # fmt: skip
-        evidence = Evidence(own, labels[:current] - first_new)
-        return Outcome(loss, len(labels), named_totals(named, logits, labels), evidence)
+        own = {m: each[:current, first_new:] for m, each in logits.unimodal.items()}
+        return Evidence(Logits(own, logits.fused[:current, first_new:]), labels[:current] - first_new)
 
     def _losses(
         self, output: ContinualOutput, audio: Tensor, visual: Tensor, labels: Tensor, current: int
-    ) -> tuple[dict[str, Tensor], Tensor | float]:
+    ) -> tuple[dict[str, Tensor], Tensor | None]:
         """The method's loss of the fused logits and of every head's; and what comes on top."""
         named = {"fused": output.logits.fused} | output.logits.unimodal
         if self.teacher is None:
-            return {name: self.method.first_task_loss(logits, labels) for name, logits in named.items()}, 0.0
+            return {name: self.method.first_task_loss(logits, labels) for name, logits in named.items()}, None
         with torch.no_grad(), self.accelerator.autocast():
             old = self.teacher(audio, visual)
         step = ContinualStep(labels, current, self.data.tasks[self.task].start, self.old_slices)
