@@ -34,39 +34,43 @@ def true_class_probability(logits: Tensor, labels: Tensor) -> Tensor:
     """Softmax probability of each sample's true class (Eq. 7-8), without gradient.
 
     Args:
-        logits: [B, C], any floating dtype; computed in at least float32.
+        logits: [..., B, C], any floating dtype; computed in at least float32.
         labels: [B], integers, 0..C-1; IGNORED, the default ``ignore_index`` of cross-entropy, gives 0.
 
     Returns:
-        [B], in [0, 1].
+        [..., B], in [0, 1].
 
     Raises:
         ValueError: shapes do not fit, labels are no integers, the batch is empty, or a label lies outside 0..C-1
             (checked on the CPU, where it costs nothing).
     """
-    if logits.ndim != 2 or labels.ndim != 1 or logits.shape[0] != labels.shape[0]:
-        raise ValueError(f"need logits [B, C] and labels [B], got {list(logits.shape)} and {list(labels.shape)}")
+    if logits.ndim < 2 or labels.ndim != 1 or logits.shape[-2] != labels.shape[0]:
+        raise ValueError(f"need logits [..., B, C] and labels [B], got {list(logits.shape)} and {list(labels.shape)}")
     if labels.numel() == 0:
         raise ValueError("an empty batch has no modality strength")
     if labels.is_floating_point() or labels.is_complex() or labels.dtype == torch.bool:
         raise ValueError(f"labels must be integers, got {labels.dtype}")
-    labels = labels.long()
+    labels, classes = labels.long(), logits.shape[-1]
     kept = labels != IGNORED
-    if labels.device.type == "cpu" and not bool(((labels >= 0) & (labels < logits.shape[1]) | ~kept).all()):
-        raise ValueError(f"labels must lie in 0..{logits.shape[1] - 1}, got {int(labels.min())}..{int(labels.max())}")
+    index = labels.where(kept, 0)
+    if labels.device.type == "cpu":
+        lowest, highest = map(int, index.aminmax())
+        if lowest < 0 or highest >= classes:
+            raise ValueError(f"labels must lie in 0..{classes - 1}, got {int(labels.min())}..{int(labels.max())}")
     logits = logits.detach()
     if logits.dtype in (torch.float16, torch.bfloat16):
         logits = logits.float()
-    return logits.softmax(dim=1).gather(1, labels.where(kept, 0)[:, None])[:, 0] * kept
+    probabilities = logits.softmax(dim=-1).gather(-1, index[:, None].expand(*logits.shape[:-1], 1))
+    return probabilities.squeeze(-1).where(kept, 0)
 
 
 def modality_strength(logits: Tensor, labels: Tensor) -> Tensor:
-    """S of one set of logits: the mean of the true class's probability (Eq. 7-9) over the batch, samples with the label
-    IGNORED aside; a 0-dim tensor.
+    """S of logits [B, C]: the mean of the true class's probability (Eq. 7-9) over the batch, samples with the
+    label IGNORED aside; a 0-dim tensor.
 
     Shapes and errors as in :func:`true_class_probability`.
     """
-    return true_class_probability(logits, labels).sum() / counted(labels)
+    return true_class_probability(logits, labels).sum(-1) / counted(labels)
 
 
 def counted(labels: Tensor) -> Tensor:
@@ -96,7 +100,7 @@ def inverse_effectiveness(
     """
     check_gamma(gamma)
     unimodal, fused = torch.as_tensor(unimodal), torch.as_tensor(fused)
-    ratio = torch.where((unimodal == 0) & (fused == 0), torch.ones_like(fused), unimodal / fused)
+    ratio = torch.where(unimodal + fused == 0, 1.0, unimodal / fused)
     # The largest float instead of inf: a gate such as x / (1 + |x|) is inf/inf there, and at its limit here.
     ratio = ratio.clamp(max=torch.finfo(ratio.dtype).max)
     return gamma * (1 + gate(1 - ratio))

@@ -93,8 +93,7 @@ class Scaling:
     def _shorten(self, *_: object) -> None:
         """W <- W_before + f·(W_after - W_before): exact for every optimiser, and f stays on the device."""
         if self._pending is not None:
-            for parameter, before in zip(self.parameters, self._before, strict=True):
-                factor = self._pending
-                factor = factor.to(parameter.dtype) if isinstance(factor, Tensor) else factor
-                parameter.copy_(before + factor * (parameter - before))
+            updates = torch._foreach_sub(self.parameters, self._before)
+            torch._foreach_mul_(updates, self._pending)
+            torch._foreach_copy_(self.parameters, torch._foreach_add(self._before, updates))
             self._pending, self._before = None, []

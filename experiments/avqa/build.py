@@ -8,6 +8,7 @@ from torch import nn
 
 from experiments.avqa import data as qa_data
 from experiments.avqa.options import GROUNDING, RunConfig
+from experiments.sweep.optimizer import optimizer_of
 from experiments.sweep.options import schedule_of
 from experiments.sweep.runs import watch_of
 from iemf.avqa.baseline import Baseline
@@ -64,20 +65,12 @@ def build_modulation(
     )  # fmt: skip
 
 
-def build_optimizer(run: RunConfig, network: nn.Module) -> torch.optim.Optimizer:
-    """Of all parameters."""
-    common = {"lr": run.lr, "weight_decay": run.weight_decay}
-    if run.optimizer == "sgd":
-        return torch.optim.SGD(network.parameters(), momentum=run.momentum, **common)
-    return torch.optim.Adam(network.parameters(), **common)
-
-
 def build_trainer(
     run: RunConfig, data: AVQAData, folder: RunFolder, accelerator: Accelerator, taught: bool = True
 ) -> Trainer:
     """Everything a run trains with; ``taught`` as of :func:`build_network`."""
     network = build_network(run, data, taught).to(accelerator.device)
-    optimizer = build_optimizer(run, network)
+    optimizer = optimizer_of(run, network)
     drops = tuple(range(run.drop_every, run.epochs, run.drop_every)) if run.drop_every else ()
     common = (network, data.train, data.val, run.batch_size, run.seed, accelerator)
     stage = STAGES[run.model](*common)

@@ -8,6 +8,7 @@ from accelerate import Accelerator
 from torch import nn
 
 from experiments.continual.options import RunConfig
+from experiments.sweep.optimizer import optimizer_of
 from experiments.sweep.options import schedule_of
 from experiments.sweep.runs import watch_of
 from iemf.continual import av_digits_ci, benchmarks
@@ -59,14 +60,6 @@ def build_network(run: RunConfig, data: ContinualData) -> ContinualNetwork:
                             train_encoders_by_heads=run.variant != "vanilla")  # fmt: skip
 
 
-def build_optimizer(run: RunConfig, network: nn.Module) -> torch.optim.Optimizer:
-    """Of all parameters."""
-    common = {"lr": run.lr, "weight_decay": run.weight_decay}
-    if run.optimizer == "sgd":
-        return torch.optim.SGD(network.parameters(), momentum=run.momentum, **common)
-    return torch.optim.Adam(network.parameters(), **common)
-
-
 def build_modulation(run: RunConfig) -> MakeModulation | None:
     """ξ on the classifier, of the runs with it. Released: on its step for AV-CIL, else on the gradient, with noise."""
 
@@ -93,5 +86,5 @@ def build_learner(run: RunConfig, data: ContinualData, folder: RunFolder, accele
     )  # fmt: skip
     network = build_network(run, data).to(accelerator.device)
     return ContinualLearner(network, build_method(run), data, options, folder, accelerator,
-                            functools.partial(build_optimizer, run), build_modulation(run),
+                            functools.partial(optimizer_of, run), build_modulation(run),
                             watch_of(run, spiking(network), accelerator))  # fmt: skip

@@ -22,8 +22,8 @@ from iemf.processes import sum_over_processes
 from iemf.seeds import Stream, mix_seed
 from iemf.training.batches import read_batches, share
 from iemf.training.effects import BatchScores
-from iemf.training.stage import Evidence, Outcome, Rank, StageDefaults
-from iemf.training.step import Totals, named_totals
+from iemf.training.stage import Outcome, Rank, StageDefaults
+from iemf.training.step import Totals, named_totals, outcome_of
 
 MATCH_WEIGHT = 0.5  # of the match loss in stage 2
 
@@ -110,9 +110,7 @@ class AnswerStage(QuestionAnsweringStage):
         labels = batch.answer
         counted = {"fused": logits.fused} | logits.unimodal
         losses = {name: F.cross_entropy(each, labels) for name, each in counted.items()} | further
-        loss = sum(losses.values())
-        named = {"loss": loss} | {f"loss_{name}": value for name, value in losses.items()}
-        return Outcome(loss, len(labels), named_totals(named, logits, labels), Evidence(logits, labels))
+        return outcome_of(losses, logits, labels)
 
     def validate(self, epoch: int) -> tuple[Rank, dict[str, float]]:
         """Ranked by the share of questions answered rightly, then by the loss."""

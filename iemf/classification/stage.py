@@ -10,8 +10,8 @@ from iemf.classification.evaluate import Evaluation, evaluate
 from iemf.data.base import AudioVisualData, Batch, evaluation_loader, training_loader
 from iemf.network import AudioVisualNetwork
 from iemf.training.effects import Effects, effects_of_samples
-from iemf.training.stage import Evidence, Outcome, Rank, StageDefaults
-from iemf.training.step import named_totals
+from iemf.training.stage import Outcome, Rank, StageDefaults
+from iemf.training.step import outcome_of
 
 
 class ClassificationStage(StageDefaults):
@@ -61,10 +61,7 @@ class ClassificationStage(StageDefaults):
         losses |= {
             name: self.method.cross_entropy(logits, batch.label) for name, logits in output.logits.unimodal.items()
         }
-        loss = sum(losses.values())
-        named = {"loss": loss} | {f"loss_{name}": value for name, value in losses.items()}
-        totals = named_totals(named, output.logits, batch.label)
-        return Outcome(loss, len(batch.label), totals, Evidence(output.logits, batch.label), output)
+        return outcome_of(losses, output.logits, batch.label, output=output)
 
     def on_gradients(self, outcome: Outcome, epoch: int) -> None:
         self.method.on_gradients(outcome.output, outcome.evidence.labels, epoch)

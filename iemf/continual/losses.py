@@ -4,6 +4,7 @@ Classes are numbered in the order in which they are learnt; ``slices`` are the r
 """
 
 from collections.abc import Sequence
+from functools import reduce
 
 import torch
 import torch.nn.functional as F
@@ -19,15 +20,15 @@ def distillation(new: Tensor, old: Tensor, slices: Sequence[slice], temperature:
     Args:
         new: [B, C] logits of the model in training; columns behind the last slice are ignored.
         old: [B, C_old] logits of the model before this task, no gradient.
-        slices: of the old tasks.
+        slices: of the old tasks, one or more.
         temperature: T.
     """
-    total = new.new_zeros(())
+    losses = []
     for part in slices:
         target = F.log_softmax(old[:, part] / temperature, dim=1)
         guess = F.log_softmax(new[:, part] / temperature, dim=1)
-        total = total + temperature**2 * F.kl_div(guess, target, reduction="batchmean", log_target=True)
-    return total
+        losses.append(temperature**2 * F.kl_div(guess, target, reduction="batchmean", log_target=True))
+    return reduce(torch.add, losses)
 
 
 def new_class_loss(logits: Tensor, labels: Tensor, first_new: int) -> Tensor:
@@ -75,7 +76,7 @@ def class_contrast(audio: Tensor, visual: Tensor, labels: Tensor, tau: float = T
     """
     likely = F.log_softmax(audio @ visual.T / tau, dim=1)
     same = labels[:, None] == labels[None]
-    return -(likely * same).sum() / len(labels) ** 2
+    return -likely.where(same, 0).sum() / len(labels) ** 2
 
 
 def attention_distillation(new: Tensor, old: Tensor) -> Tensor:

@@ -20,7 +20,7 @@ from iemf.seeds import Stream, mix_seed
 from iemf.training.batches import read_batches, share
 from iemf.training.effects import BatchScores
 from iemf.training.stage import Evidence, Outcome, Rank, StageDefaults
-from iemf.training.step import EVERY_EPOCH, Totals, Window, named_totals
+from iemf.training.step import EVERY_EPOCH, Totals, Window, named_totals, outcome_of
 
 
 class Portion(NamedTuple):
@@ -87,12 +87,13 @@ class TaskStage(StageDefaults):
         losses, further = self._losses(output, audio, visual, labels, current)
         if epoch not in self.portion.head_window:
             losses = {name: loss if name == FUSED else 0 * loss for name, loss in losses.items()}
-        loss = sum(losses.values()) + further
-        named = {"loss": loss} | {f"loss_{name}": value for name, value in losses.items()}
-        logits = output.logits
-        current_logits = Logits({m: each[:current] for m, each in logits.unimodal.items()}, logits.fused[:current])
-        evidence = self._evidence(current_logits, labels[:current])
-        return Outcome(loss, len(labels), named_totals(named, logits, labels), evidence)
+        return outcome_of(losses, output.logits, labels, further, self._evidence_of_new(output.logits, labels, current))
+
+    @torch.no_grad()
+    def _evidence_of_new(self, logits: Logits, labels: Tensor, current: int) -> Evidence:
+        """Of the first ``current`` samples, which are of the task."""
+        own = Logits({m: each[:current] for m, each in logits.unimodal.items()}, logits.fused[:current])
+        return self._evidence(own, labels[:current])
 
     def _evidence(self, logits: Logits, labels: Tensor) -> Evidence:
         """What ξ is of: the slice of the task's own classes; samples of others do not count."""
@@ -102,11 +103,11 @@ class TaskStage(StageDefaults):
 
     def _losses(
         self, output: ContinualOutput, audio: Tensor, visual: Tensor, labels: Tensor, current: int
-    ) -> tuple[dict[str, Tensor], Tensor | float]:
+    ) -> tuple[dict[str, Tensor], Tensor | None]:
         """The method's loss of the fused logits and of every head's; and what comes on top."""
         named = {"fused": output.logits.fused} | output.logits.unimodal
         if self.teacher is None:
-            return {name: self.method.first_task_loss(logits, labels) for name, logits in named.items()}, 0.0
+            return {name: self.method.first_task_loss(logits, labels) for name, logits in named.items()}, None
         with torch.no_grad(), self.accelerator.autocast():
             old = self.teacher(audio, visual)
         step = ContinualStep(labels, current, self.data.tasks[self.task].start, self.old_slices)

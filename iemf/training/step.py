@@ -5,6 +5,7 @@ forward and losses - backward - unscale - the stage's gradient hook - ξ on the 
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import reduce
 from typing import Any
 
 import torch
@@ -14,7 +15,7 @@ from torch import Tensor, nn
 from iemf.logits import Logits
 from iemf.modulation import InverseEffectiveness
 from iemf.processes import sum_over_processes
-from iemf.training.stage import Stage
+from iemf.training.stage import Evidence, Outcome, Stage
 
 
 @dataclass(frozen=True)
@@ -67,15 +68,16 @@ class Step:
     ) -> None:
         self.stage, self.network, self.accelerator = stage, network, accelerator
         self.optimizer, plain = optimizer, getattr(optimizer, "optimizer", optimizer)
-        # The wrapper is there for losses that are scaled; its own look-ups are 2 % of a small step.
-        self.update = plain if accelerator.scaler is None else optimizer
+        # The wrappers are there for losses that are scaled; their own look-ups are 2 % of a small step.
+        scaled = accelerator.scaler is not None
+        self.update, self.backward = (optimizer, accelerator.backward) if scaled else (plain, Tensor.backward)
         self.zero_grad = plain.zero_grad
         self.modulation, self.window, self.clip_norm, self.clip_first = modulation, window, clip_norm, clip_first
 
     def __call__(self, batch: Any, epoch: int) -> dict[str, Tensor]:
         """Named totals of the batch, 0-dim on the device; nothing waits for it."""
         outcome = self.stage.loss(self.network, batch, epoch)
-        self.accelerator.backward(outcome.loss)
+        self.backward(outcome.loss)
         self.accelerator.unscale_gradients(self.optimizer)
         self.stage.on_gradients(outcome, epoch)
         totals = outcome.totals
@@ -86,7 +88,7 @@ class Step:
             effect = self.modulation.measure(list(logits.unimodal.values()), logits.fused, labels)
             self.modulation.apply(effect.xi)
             totals = totals | {"xi": effect.xi, "s_unimodal": effect.unimodal, "s_fused": effect.fused,
-                               "without_evidence": (effect.fused == 0).to(effect.xi.dtype)}  # fmt: skip
+                               "without_evidence": effect.fused == 0}  # fmt: skip
         elif self.modulation is not None and self.window.hold and self.window.is_over(epoch):
             self.modulation.repeat()
         if not self.clip_first:
@@ -108,18 +110,29 @@ class Totals:
         device: of the totals.
     """
 
+    HELD = 64  # batches whose totals wait to be added at once: a small step is too short for ten more operations
+
     def __init__(self, device: torch.device) -> None:
         self.device, self.names, self.sums = device, (), None
+        self.waiting: list[list[Tensor]] = []
 
     def add(self, totals: Mapping[str, Tensor]) -> None:
         """One batch's; every batch has the same names."""
         if self.sums is None:
             self.names, self.sums = tuple(totals), torch.zeros(len(totals), dtype=torch.float64, device=self.device)
-        with torch.no_grad():
-            self.sums += torch.stack([totals[name].detach().float() for name in self.names])
+        self.waiting.append([totals[name].detach() for name in self.names])
+        if len(self.waiting) == self.HELD:
+            self._add_waiting()
+
+    def _add_waiting(self) -> None:
+        values = torch.stack([value.float() for row in self.waiting for value in row])
+        self.sums += values.view(len(self.waiting), -1).sum(0, dtype=torch.float64)
+        self.waiting = []
 
     def read(self, across: Callable[[Tensor], Tensor] = sum_over_processes) -> dict[str, float]:
         """Over all processes, by name; waits for the device, once."""
+        if self.waiting:
+            self._add_waiting()
         return dict(zip(self.names, across(self.sums).tolist(), strict=True)) if self.sums is not None else {}
 
 
@@ -145,4 +158,27 @@ def named_totals(losses: Mapping[str, Tensor], logits: Logits, labels: Tensor) -
     """Totals of a batch: ``losses`` (means over its samples) and the samples that each set of logits has right."""
     count = len(labels)
     right = {f"correct_{name}": (each.argmax(1) == labels).sum() for name, each in logits.named().items()}
-    return {name: loss.detach() * count for name, loss in losses.items()} | right
+    return {name: loss * count for name, loss in losses.items()} | right
+
+
+def outcome_of(
+    losses: Mapping[str, Tensor],
+    logits: Logits,
+    labels: Tensor,
+    further: Tensor | None = None,
+    evidence: Evidence | None = None,
+    output: Any = None,
+) -> Outcome:
+    """Of a batch of B samples, from its losses by name; their sum is learnt from, and all of them are totals.
+
+    Args:
+        losses: means over the samples, 0-dim.
+        logits: all sets, [B, C] each.
+        labels: [B].
+        further: a loss that has no name in the records, on top.
+        evidence: what ξ is computed from; by default ``logits`` and ``labels``.
+        output: see :class:`~iemf.training.stage.Outcome`.
+    """
+    loss = reduce(torch.add, losses.values() if further is None else (*losses.values(), further))
+    named = {"loss": loss} | {f"loss_{name}": value for name, value in losses.items()}
+    return Outcome(loss, len(labels), named_totals(named, logits, labels), evidence or Evidence(logits, labels), output)

@@ -56,6 +56,13 @@ def test_weaker_unimodal_evidence_never_lowers_xi(a, b, fused):
     assert inverse_effectiveness(weak, fused) >= inverse_effectiveness(strong, fused)
 
 
+def test_several_sets_of_logits_at_once_are_each_by_itself():
+    logits, labels = torch.randn(3, 8, 5), torch.tensor([0, 1, 2, 3, 4, -100, 1, 2])
+    expected = torch.stack([true_class_probability(each, labels) for each in logits])
+    assert torch.equal(true_class_probability(logits, labels), expected)
+    assert torch.equal(expected[:, 5], torch.zeros(3))
+
+
 def test_no_gradient_flows_through_the_scores():
     logits = torch.randn(4, 3, requires_grad=True)
     assert not modality_strength(logits, torch.tensor([0, 1, 2, 0])).requires_grad

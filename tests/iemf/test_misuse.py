@@ -103,3 +103,9 @@ def test_labels_that_the_loss_ignores_are_left_out_here_too():
     assert alone.xi.item() == 1.0  # no evidence on either side
     with pytest.raises(ValueError, match=r"labels must lie in 0\.\.2"):
         true_class_probability(LOGITS, torch.tensor([0, -1, 1]))
+
+
+def test_logits_of_other_classes_than_the_fusions_are_refused():
+    effect = InverseEffectiveness([nn.Parameter(torch.zeros(1))])
+    with pytest.raises(ValueError, match=r"need one shape, got \[\(3, 2\), \(3, 3\)\]"):
+        effect.measure([LOGITS[:, :2]], LOGITS, torch.tensor([0, 1, 1]))

@@ -33,9 +33,9 @@ class ContinualMethod:
         """Of one set of logits [B, C], those of the fusion or of a head, beside the old model's."""
         raise NotImplementedError
 
-    def further_loss(self, output: ContinualOutput, old: ContinualOutput, step: ContinualStep) -> Tensor | float:
+    def further_loss(self, output: ContinualOutput, old: ContinualOutput, step: ContinualStep) -> Tensor | None:
         """What does not belong to one set of logits; nothing by default."""
-        return 0.0
+        return None
 
 
 METHODS: dict[str, type[ContinualMethod]] = {}

@@ -26,7 +26,7 @@ def config(recipe, model="baseline", **options):
 def test_what_the_recipes_train_with(recipe, model, expected):
     run = config(recipe, model)
     assert (run.optimizer, run.lr, run.momentum, run.weight_decay, run.drop_every, run.epochs) == expected
-    group = build.build_optimizer(run, torch.nn.Linear(1, 1)).param_groups[0]
+    group = build.optimizer_of(run, torch.nn.Linear(1, 1)).param_groups[0]
     assert group["weight_decay"] == expected[3]
     assert group.get("momentum") == expected[2]
 

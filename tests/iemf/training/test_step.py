@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from iemf.logits import Logits
 from iemf.modulation import InverseEffectiveness
-from iemf.training.step import EVERY_EPOCH, Step, Totals, Window, means, named_totals
+from iemf.training.step import EVERY_EPOCH, Step, Totals, Window, means, named_totals, outcome_of
 from tests.iemf.small import Toy
 
 
@@ -152,6 +152,34 @@ def test_small_totals_are_not_lost_beside_large_ones():
     for value in (2.0**30, 1.0, 1.0):
         totals.add({"loss": torch.tensor(value)})
     assert totals.read() == {"loss": 2.0**30 + 2}
+
+
+def test_totals_that_wait_are_counted_once():
+    """1 + 2 + ... + n, below, at and above the number that waits."""
+    for count in (Totals.HELD - 1, Totals.HELD, 2 * Totals.HELD + 1):
+        totals = Totals(torch.device("cpu"))
+        for value in range(1, count + 1):
+            totals.add({"loss": torch.tensor(float(value)), "right": torch.tensor(1)})
+            assert len(totals.waiting) < Totals.HELD
+        expected = {"loss": count * (count + 1) / 2, "right": count}
+        assert totals.read() == expected
+        assert totals.read() == expected
+
+
+def test_an_outcome_by_hand():
+    eye = torch.eye(2)
+    logits, labels = Logits({"audio": eye, "visual": eye[[1, 0]]}, eye), torch.arange(2)
+    losses = {name: torch.tensor(value) for name, value in (("fused", 1.0), ("audio", 0.5), ("match", 0.25))}
+    outcome = outcome_of(losses, logits, labels)
+    assert (outcome.loss.item(), outcome.samples) == (1.75, 2)
+    assert outcome.evidence == (logits, labels)
+    assert {name: total.item() for name, total in outcome.totals.items()} == {
+        "loss": 3.5, "loss_fused": 2.0, "loss_audio": 1.0, "loss_match": 0.5,
+        "correct_audio": 2, "correct_visual": 0, "correct_fused": 2,
+    }  # fmt: skip
+    more = outcome_of(losses, logits, labels, further=torch.tensor(2.0))
+    assert more.loss.item() == 3.75
+    assert more.totals.keys() == outcome.totals.keys()
 
 
 def test_means_by_hand():
