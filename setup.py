@@ -26,6 +26,7 @@ setup(
         "spikingjelly>=0.0.0.0.14",
         "accelerate>=1.2",
         "av>=14",
+        "filelock>=3.24",  # before, a lock file that was removed could be held twice
         "h5py",
         "numba",
         "numpy",

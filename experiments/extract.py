@@ -28,6 +28,7 @@ from iemf.features.audio_mae import AudioMAE
 from iemf.features.films import Read, find_films
 from iemf.features.store import FAULTY, WAITING, FeatureStore, claim
 from iemf.features.video_mae import VideoMAE
+from iemf.lock import only_writer
 from iemf.pool import available_cores
 
 READ_BY = {
@@ -220,7 +221,8 @@ def avqa(config: ExtractConfig) -> None:
 def main(config: ExtractConfig) -> None:
     """Extract what is missing."""
     check(config)
-    {"continual": continual, "avqa": avqa}[config.task](config)
+    with only_writer(config.out, "is extracting features"):
+        {"continual": continual, "avqa": avqa}[config.task](config)
 
 
 if __name__ == "__main__":

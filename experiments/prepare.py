@@ -24,6 +24,7 @@ from iemf.data.preparation.run import claim, prepare
 from iemf.data.sets import crema_d, folder, kinetics_sounds, urbansound8k_av
 from iemf.errors import UserError
 from iemf.files import read_json, write_json
+from iemf.lock import only_writer
 from iemf.pool import available_cores
 
 # Each offers list_clips(source, lists, seed), FORM and PUBLISHED.
@@ -94,7 +95,8 @@ def main(config: PrepareConfig) -> None:
         if config.source is None:
             of = "of your own clips" if config.dataset == "folder" else f"that holds {config.dataset}"
             raise UserError(f"--source is missing: the folder or archive {of} (docs/datasets.md)")
-        run(config, config.source.expanduser().absolute(), out, wanted)
+        with only_writer(out, "is preparing data"):
+            run(config, config.source.expanduser().absolute(), out, wanted)
     print("\n".join(manifest.validate(out, config.dataset, published, config.progress)))
 
 

@@ -31,6 +31,7 @@ from iemf.data.base import AudioVisualData, evaluation_loader
 from iemf.data.sets.digest import digest_of
 from iemf.errors import UserError
 from iemf.files import read_json, write_json
+from iemf.lock import only_writer
 from iemf.pool import available_cores, in_processes
 from iemf.training import RunFolder, checkpoint
 from iemf.training.record import FREE_FIELDS
@@ -217,6 +218,11 @@ def main(config: RobustnessConfig) -> None:
     """Evaluate what has not been, write, and print the table."""
     check(config)
     configs, unfinished = find_runs(config.runs.expanduser())
+    with only_writer(config.out.expanduser(), "is evaluating"):
+        _main(config, configs, unfinished)
+
+
+def _main(config: RobustnessConfig, configs: Sequence[RunConfig], unfinished: int) -> None:
     out, jobs = config.out.expanduser(), config.jobs or default_jobs()
     conditions = [(modality, ratio) for modality in MODALITY_LABELS for ratio in sorted(config.snr)]
     readers = 0 if configs[0].dataset == "av-digits" else max(0, available_cores() // jobs - 1)

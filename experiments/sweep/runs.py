@@ -1,5 +1,6 @@
 """One run, from its config to its results, whatever the task."""
 
+import contextlib
 import sys
 import time
 from collections.abc import Callable, Mapping
@@ -14,6 +15,7 @@ from experiments.sweep.accelerator import accelerated
 from experiments.sweep.allocator import keep_freed_memory
 from experiments.sweep.options import Run, RunBase
 from iemf.files import write_json
+from iemf.lock import only_writer
 from iemf.training import RunFolder
 from iemf.training.effects import Effects
 from iemf.training.loop import Trainer, Watch, unwatched
@@ -33,7 +35,7 @@ def carry_out(run: Run, read: Callable[[Run], Data], work: Work) -> dict:
         work: trains and tests; what it returns opens the results.
 
     Raises:
-        UserError: the folder holds something else, or ``work`` says why it cannot go on.
+        UserError: the folder holds something else, another program trains in it, or ``work`` says why it cannot go on.
     """
     keep_freed_memory()
     folder = RunFolder(run.out)
@@ -41,7 +43,9 @@ def carry_out(run: Run, read: Callable[[Run], Data], work: Work) -> dict:
     if (results := folder.results()) is not None:
         return results
     began = time.perf_counter()
-    with accelerated(run.precision) as accelerator:
+    with accelerated(run.precision) as accelerator, _held(folder, accelerator):
+        if accelerator.is_main_process:
+            folder.check(run.stored(), run.resume)  # another program may have trained in it meanwhile
         data = read(run)
         accelerator.wait_for_everyone()  # every process has looked at the folder before one of them writes to it
         if accelerator.is_main_process:
@@ -58,6 +62,11 @@ def carry_out(run: Run, read: Callable[[Run], Data], work: Work) -> dict:
             write_json(folder.results_file, results)
         accelerator.wait_for_everyone()
     return results
+
+
+def _held(folder: RunFolder, accelerator: Accelerator) -> contextlib.AbstractContextManager:
+    """The folder is this run's alone; of several processes the first one holds it for all."""
+    return only_writer(folder.path, "is training") if accelerator.is_main_process else contextlib.nullcontext()
 
 
 def best_of(trainer: Trainer) -> dict:
