@@ -23,6 +23,7 @@ from iemf.features.minutes import SECONDS, files
 SPLITS = ("train", "val", "test")
 EVERY = 6  # seconds
 DTYPES = (np.dtype(np.float16), np.dtype(np.float32))
+SOUND, CHANNELS = 128, 512  # of VGGish and of ResNet-18
 
 
 class FileFeatures:
@@ -30,7 +31,7 @@ class FileFeatures:
 
     Args:
         folder: with vggish/ and res18_14x14/.
-        videos: ids; the first one's shapes are expected of all.
+        videos: ids; VGGish is [60, 128] of each, maps [60, 512, H, W] with H = W as the first one has it.
 
     Attributes:
         times, seconds: 10 and 60.
@@ -49,15 +50,8 @@ class FileFeatures:
             more = f" and those of {len(missing) - 1} more videos" if len(missing) > 1 else ""
             raise UserError(f"{missing[0]}{more} missing: {len(videos)} videos are asked about; complete the features, "
                             f"or make them (`iemf extract`)")  # fmt: skip
-        self.shapes: dict[str, tuple[int, ...]] = {}
-        for kind, dimensions in (("audio", 2), ("visual", 4)):
-            shape = _mapped(self.paths[0][kind]).shape
-            if len(shape) != dimensions or shape[0] != SECONDS:
-                wanted = f"[{SECONDS}, 128]" if kind == "audio" else f"[{SECONDS}, 512, 14, 14]"
-                raise UserError(f"{self.paths[0][kind]} is of shape {list(shape)}, expected {wanted}; make the "
-                                f"features anew")  # fmt: skip
-            self.shapes[kind] = shape
-        self.audio_size, self.visual_size = (self.shapes[kind][1] for kind in ("audio", "visual"))
+        self.shapes = {kind: _mapped(self.paths[0][kind]).shape for kind in ("audio", "visual")}
+        self.audio_size, self.visual_size = SOUND, CHANNELS
         self.mark = self._look_at_all()
 
     def _look_at_all(self) -> bytes:
@@ -92,6 +86,7 @@ class FileFeatures:
     def _checked(self, number: int, kind: str) -> np.ndarray:
         path = self.paths[number][kind]
         array = _mapped(path)
+        _check_axes(path, kind, array.shape)
         if array.shape != self.shapes[kind]:
             raise UserError(f"{path} is of shape {list(array.shape)}, others {list(self.shapes[kind])}; make it anew")
         return array
@@ -101,6 +96,18 @@ class FileFeatures:
         if not np.isfinite(chosen).all():
             raise UserError(f"{self.paths[number][kind]} holds NaN or infinite numbers; make it anew")
         return chosen
+
+
+def _check_axes(path: Path, kind: str, shape: tuple[int, ...]) -> None:
+    """Raise UserError unless the axes are those that the networks take: axes in another order would train, badly."""
+    if kind == "audio" and shape != (SECONDS, SOUND):
+        raise UserError(f"{path} is of shape {list(shape)}, expected [{SECONDS}, {SOUND}], seconds by VGGish's "
+                        f"numbers; make the features anew (`iemf extract`)")  # fmt: skip
+    if kind == "visual" and (len(shape) != 4 or shape[:2] != (SECONDS, CHANNELS) or shape[2] != shape[3]):
+        order = len(shape) == 4 and shape[3] == CHANNELS
+        remedy = "move the last axis to second place (numpy.moveaxis)" if order else "make the features anew"
+        raise UserError(f"{path} is of shape {list(shape)}, expected [{SECONDS}, {CHANNELS}, 14, 14], seconds, "
+                        f"channels, height and width; {remedy}")  # fmt: skip
 
 
 def _mapped(path: Path) -> np.ndarray:

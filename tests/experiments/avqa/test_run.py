@@ -163,7 +163,7 @@ def test_other_questions_are_another_run(call, tmp_path):
     [
         (lambda root: (root / SOUND).unlink(), "00000002.npy missing: 3 videos are asked about"),
         (lambda root: (root / "json" / "avqa-val.json").write_text('[{"type": 1}]'), "avqa-val.json, item 0: type 1"),
-        (lambda root: np.save(root / SOUND, np.zeros((60, 9), np.float32)), "is of shape [60, 9], others [60, 128]"),
+        (lambda root: np.save(root / SOUND, np.zeros((60, 9), np.float32)), "is of shape [60, 9], expected [60, 128]"),
     ],
 )
 def test_bad_input_is_one_line(call, tmp_path, damage, words):

@@ -118,11 +118,20 @@ SOUND, MAPS = "feats/vggish/00000002.npy", "feats/res18_14x14/00000002.npy"
         (MAPS, lambda path: path.unlink(), r"00000002\.npy missing: 3 videos are asked about"),
         ("json/avqa-val.json", lambda path: path.unlink(), r"avqa-val\.json is missing"),
         ("json/avqa-val.json", lambda path: path.write_text("[1]"), r"avqa-val\.json, item 0: it is int"),
-        (SOUND, lambda path: save(path, np.zeros((60, 64), np.float32)), r"is of shape \[60, 64\], others \[60, 128\]"),
+        (
+            SOUND,
+            lambda path: save(path, np.zeros((60, 64), np.float32)),
+            r"is of shape \[60, 64\], expected \[60, 128\]",
+        ),
         (
             MAPS,
             lambda path: save(path, np.zeros((10, 512, 2, 2), np.float32)),
-            r"is of shape \[10, 512, 2, 2\], others",
+            r"is of shape \[10, 512, 2, 2\], expected \[60, 512, 14, 14\], seconds, channels, height and width; make",
+        ),
+        (
+            MAPS,
+            lambda path: save(path, np.zeros((60, 512, 3, 3), np.float32)),
+            r"is of shape \[60, 512, 3, 3\], others \[60, 512, 2, 2\]",
         ),
         (MAPS, lambda path: save(path, np.zeros((60, 512, 2, 2))), "is of dtype float64, expected float16 or float32"),
         (MAPS, lambda path: path.write_bytes(path.read_bytes()[:5000]), "is no readable .npy file"),
@@ -155,6 +164,24 @@ def test_features_of_another_length_are_refused_at_once(tmp_path):
     tree(tmp_path)
     np.save(tmp_path / "feats" / "vggish" / f"{VIDEOS[0]}.npy", np.zeros((10, 128), np.float32))
     with pytest.raises(UserError, match=r"00000001\.npy is of shape \[10, 128\], expected \[60, 128\]"):
+        music_avqa.load(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("name", "shape", "words"),
+    [
+        ("vggish", (60, 7), r"1\.npy is of shape \[60, 7\], expected \[60, 128\], seconds by VGGish's numbers; make"),
+        ("vggish", (128, 60), r"1\.npy is of shape \[128, 60\], expected \[60, 128\]"),
+        ("res18_14x14", (60, 2, 2, 512), r"1\.npy is of shape \[60, 2, 2, 512\], expected .*; move the last axis to"),
+        ("res18_14x14", (60, 512, 4, 2), r"1\.npy is of shape \[60, 512, 4, 2\], expected \[60, 512, 14, 14\]"),
+        ("res18_14x14", (60, 512), r"1\.npy is of shape \[60, 512\], expected"),
+    ],
+)  # fmt: skip
+def test_axes_of_another_order_are_refused_where_every_file_has_them(tmp_path, name, shape, words):
+    tree(tmp_path)
+    for video in VIDEOS:
+        np.save(tmp_path / "feats" / name / f"{video}.npy", np.zeros(shape, np.float32))
+    with pytest.raises(UserError, match=words):
         music_avqa.load(tmp_path)
 
 
