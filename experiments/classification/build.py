@@ -1,8 +1,8 @@
 """From a config to its parts: data, network, method, modulation, optimiser."""
 
 import functools
-import math
 
+import numpy as np
 import torch
 
 import iemf_ann
@@ -54,8 +54,9 @@ def encoder_factory(config: RunConfig):
     """in_channels -> encoder: the one place where "ann" and "snn" part."""
     if config.network == "ann":
         return functools.partial(iemf_ann.resnet18, width=config.width, stem=config.stem)
-    # The released node divides its input by τ_m and fires strictly above θ, i.e. at or above the next float.
-    released = {"decay_input": True, "v_threshold": math.nextafter(0.5, 1)} if config.recipe == "released" else {}
+    # The released node divides its input by τ_m and fires strictly above θ, i.e. at or above the next float32.
+    above = float(np.nextafter(np.float32(0.5), np.float32(1)))
+    released = {"decay_input": True, "v_threshold": above} if config.recipe == "released" else {}
     return functools.partial(
         iemf_snn.resnet18,
         width=config.width,
