@@ -82,6 +82,9 @@ def markdown(cells: Cells, example: RunConfig, unfinished: int) -> str:
         rows += [["paper: " + MODEL_LABELS[model], "ANN", VARIANT_LABELS[variant],
                   *(f"{row[name]:.2f}" for name in columns)]
                  for (model, variant), row in published.avqa().items()]  # fmt: skip
+        rows += [["readme of the code: " + MODEL_LABELS[model], "ANN", VARIANT_LABELS[variant],
+                  *(f"{overall:.2f}" if name == OVERALL else "–" for name in columns)]
+                 for (model, variant), overall in published.RELEASED_AVQA.items()]  # fmt: skip
     parts = [table_lines(["model", "network", "variant", *(SHORT[name] for name in columns)], rows)]
     if differences := compared(numbers, columns):
         parts.append(differences)

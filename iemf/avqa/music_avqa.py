@@ -9,8 +9,10 @@ videos are numbers, those of synthetic ones have letters before them.
 """
 
 import hashlib
+import os
 from collections.abc import Sequence
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 
@@ -24,6 +26,13 @@ SPLITS = ("train", "val", "test")
 EVERY = 6  # seconds
 DTYPES = (np.dtype(np.float16), np.dtype(np.float32))
 SOUND, CHANNELS = 128, 512  # of VGGish and of ResNet-18
+
+
+class Place(NamedTuple):
+    """Where the numbers of a file begin, in bytes, and what they are."""
+
+    offset: int
+    dtype: np.dtype
 
 
 class FileFeatures:
@@ -52,6 +61,7 @@ class FileFeatures:
                             f"or make them (`iemf extract`)")  # fmt: skip
         self.shapes = {kind: _mapped(self.paths[0][kind]).shape for kind in ("audio", "visual")}
         self.audio_size, self.visual_size = SOUND, CHANNELS
+        self.places: dict[tuple[int, str], Place] = {}
         self.mark = self._look_at_all()
 
     def _look_at_all(self) -> bytes:
@@ -60,6 +70,8 @@ class FileFeatures:
         for number in range(len(self.paths)):
             for kind in ("audio", "visual"):
                 array = self._checked(number, kind)
+                if array.flags.c_contiguous:
+                    self.places[number, kind] = Place(array.offset, array.dtype)
                 mark.update(array[SECONDS // 2].ravel()[:: max(1, array[0].size // 128)].tobytes())
         return mark.digest()
 
@@ -81,7 +93,23 @@ class FileFeatures:
         return np.stack(self._moments(videos, seconds, "visual"))
 
     def _moments(self, videos: np.ndarray, seconds: np.ndarray, kind: str) -> list[np.ndarray]:
-        return [self._some(number, kind, second) for number, second in zip(videos, seconds, strict=True)]
+        return [self._moment(int(number), kind, int(second)) for number, second in zip(videos, seconds, strict=True)]
+
+    def _moment(self, number: int, kind: str, second: int) -> np.ndarray:
+        """Read by itself: a map would have the system read megabytes ahead."""
+        place, path, shape = self.places.get((number, kind)), self.paths[number][kind], self.shapes[kind][1:]
+        if place is None:  # columns first: a moment lies all over the file
+            return self._some(number, kind, second)
+        size = place.dtype.itemsize * int(np.prod(shape))
+        try:
+            with path.open("rb", buffering=0) as file:
+                if hasattr(os, "posix_fadvise"):
+                    os.posix_fadvise(file.fileno(), 0, 0, os.POSIX_FADV_RANDOM)
+                content = os.pread(file.fileno(), size, place.offset + second * size)
+            chosen = np.frombuffer(content, place.dtype).reshape(shape)
+        except (OSError, ValueError) as error:
+            raise UserError(f"{path} is no readable .npy file ({error}); make it anew") from None
+        return self._finite(chosen, path)
 
     def _checked(self, number: int, kind: str) -> np.ndarray:
         path = self.paths[number][kind]
@@ -92,9 +120,12 @@ class FileFeatures:
         return array
 
     def _some(self, number: int, kind: str, seconds: slice | int) -> np.ndarray:
-        chosen = self._checked(number, kind)[seconds]
+        return self._finite(self._checked(number, kind)[seconds], self.paths[number][kind])
+
+    @staticmethod
+    def _finite(chosen: np.ndarray, path: Path) -> np.ndarray:
         if not np.isfinite(chosen).all():
-            raise UserError(f"{self.paths[number][kind]} holds NaN or infinite numbers; make it anew")
+            raise UserError(f"{path} holds NaN or infinite numbers; make it anew")
         return chosen
 
 

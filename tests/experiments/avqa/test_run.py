@@ -139,6 +139,9 @@ def test_music_avqa_from_files_to_a_table_with_the_papers_numbers(call, tmp_path
     assert "answers that train never had, scored as wrong: 0 in val, 1 in test" in err
     assert "1 test answers never occur in train" in out
     assert f"{published.avqa()['st-avqa', 'iemf']['overall']:.2f}" in out
+    assert [
+        line for line in out.splitlines() if line.startswith("| readme of the code: ST-AVQA") and "| 70.71 |" in line
+    ]
     config = json.loads((tmp_path / "out" / "runs" / "ann-baseline-iemf-seed0" / "config.json").read_text())
     assert next(iter(config.items())) == ("paper", "He et al. 2025, Table S5: 70.82 % overall")
     shutil.rmtree(tmp_path / "data")  # the table can be made again without the data
