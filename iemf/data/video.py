@@ -10,7 +10,8 @@ import numpy as np
 
 from iemf.errors import UserError
 
-EXTENSIONS = (".mp4", ".avi", ".flv", ".mkv", ".webm", ".mov", ".mpg", ".mpeg", ".m4v", ".wmv")
+EXTENSIONS = (".mp4", ".avi", ".flv", ".mkv", ".webm", ".mov", ".mpg", ".mpeg", ".m4v", ".wmv", ".3gp", ".3g2", ".asf",
+              ".f4v", ".m2ts", ".mts", ".ts", ".mxf", ".ogv", ".qt", ".rm", ".vob")  # fmt: skip
 # The packets of a whole file reach this share of its declared duration, a few frames aside.
 WHOLE = 0.9
 SLACK = 0.2  # seconds
@@ -41,6 +42,17 @@ def check(path: Path) -> None:
     with _open(path) as container:
         if not container.streams.video:
             raise UserError(f"{path} holds no pictures; repair or remove it")
+
+
+def check_sound(path: Path) -> None:
+    """Read the header alone.
+
+    Raises:
+        UserError: the file holds no sound.
+    """
+    with _open(path) as container:
+        if not container.streams.audio:
+            raise UserError(f"{path} holds no sound; repair or remove it")
 
 
 def seconds(path: Path) -> float:
