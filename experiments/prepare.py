@@ -15,6 +15,7 @@ from typing import Annotated, Literal
 import tyro
 
 from experiments.sweep import command_line
+from experiments.sweep.runs import say
 from iemf.analysis.preview import preview
 from iemf.data.clip import visible
 from iemf.data.preparation import archive, manifest
@@ -123,6 +124,8 @@ def run(config: PrepareConfig, source: Path, out: Path, wanted: Form) -> None:
         raise UserError(f"--source {source} does not exist")
     lists = None if config.lists is None else config.lists.expanduser().absolute()
     listing = DATASETS[config.dataset].list_clips(source, lists, config.split_seed or 0)
+    for remark in listing.remarks:
+        say("prepare", command_line.as_options(remark))
     listing = replace(listing, made_from=listing.made_from | origin)
     jobs = config.jobs or available_cores()
     content = prepare(listing, source, out, config.dataset, wanted, jobs, config.max_skipped, config.progress)

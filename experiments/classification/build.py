@@ -9,6 +9,7 @@ import iemf_ann
 import iemf_snn
 from experiments.classification.options import RunConfig
 from experiments.sweep.options import schedule_of
+from experiments.sweep.runs import say
 from iemf.balance import METHODS, Method
 from iemf.data.audio import SpectrogramForm
 from iemf.data.base import AudioVisualData
@@ -36,7 +37,11 @@ def build_data(config: RunConfig) -> AudioVisualData:
     own = {"seed": config.seed, "view": view, "noise": noise, "test_noise": test_noise}
     own |= {"spectrogram": spectrogram_of(config), "split_seed": config.split_seed}
     if config.dataset == "folder" and not prepared.is_prepared(config.data_root):
-        return folder.load(config.data_root, **own)
+        data = folder.load(config.data_root, **own)
+        if config.progress:  # a sweep says it once, for all its runs
+            for remark in data.about.get("remarks", ()):
+                say("classification", remark)
+        return data
     return prepared.load(config.data_root, config.dataset, **own)
 
 

@@ -10,11 +10,13 @@ import re
 import signal
 import sys
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
+from pathlib import Path
 from typing import Any, TypeVar
 
 import tyro
 
+from iemf.data.names import is_utf8
 from iemf.errors import UserError
 
 Config = TypeVar("Config")
@@ -107,10 +109,14 @@ def run(
     """
     program = PROGRAMS[name]
     arguments = sys.argv[1:] if arguments is None else arguments
+    if isinstance(sys.stdout, io.TextIOWrapper):  # names of files may be any bytes, and a terminal any encoding
+        sys.stdout.reconfigure(errors="backslashreplace")
     # As an exception, so that programs end the processes that they started.
     before = signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
     try:
-        main(parse(config_type, arguments, called or f"python -m experiments.{name}", program))
+        config = parse(config_type, arguments, called or f"python -m experiments.{name}", program)
+        check_paths(config)
+        main(config)
     except UserError as error:
         sys.exit(fail(name, error))
     except KeyboardInterrupt:
@@ -140,6 +146,14 @@ def parse(config_type: type[Config], arguments: list[str], called: str, program:
         raise UserError(f"{one_line(caught.getvalue())} (--help lists the options)") from None
 
 
+def check_paths(config: object) -> None:
+    """Raise UserError for a path that is not UTF-8: most libraries that read and write files take no other."""
+    for field in fields(config):
+        value = getattr(config, field.name)
+        if isinstance(value, Path) and not is_utf8(str(value.absolute())):
+            raise UserError(f"`{field.name}` {value} is not UTF-8; rename the file or folder")
+
+
 def one_line(box: str) -> str:
     """The message in the framed, possibly coloured text that the parser prints."""
     text = re.sub(r"\x1b\[[0-9;]*m", "", box)
@@ -164,7 +178,8 @@ def fail(name: str, error: Exception) -> int:
     """Print an error on one line; the exit code that goes with it."""
     # An error from a loader's worker carries that process's traceback; its last line is the message.
     message = str(error).strip().splitlines()[-1].removeprefix("iemf.errors.UserError: ")
-    print(f"{name}: error: {as_options(message)}", file=sys.stderr)
+    shown = as_options(message).encode(errors="backslashreplace").decode()  # names of files may be any bytes
+    print(f"{name}: error: {shown}", file=sys.stderr)
     return 2
 
 

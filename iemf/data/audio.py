@@ -24,7 +24,9 @@ INT16 = 32767
 RESAMPLING_MARGIN = 0.1  # seconds: more than the resampling filter reaches
 WHOLE = 0.95  # of the samples that a file promises; MP3 headers promise a few too many
 LONGEST_PAGE = 65307  # bytes of an Ogg page
-EXTENSIONS = (".wav", ".flac", ".ogg", ".mp3")
+LIBSNDFILE = (".wav", ".flac", ".ogg", ".oga", ".opus", ".mp3", ".aif", ".aiff", ".aifc", ".au", ".w64")
+FFMPEG = (".m4a", ".m4b", ".aac", ".wma", ".ac3", ".amr", ".ape", ".caf", ".mka", ".mp2", ".weba", ".wv")
+EXTENSIONS = (*LIBSNDFILE, *FFMPEG)
 
 
 def read(path: Path, sample_rate: int = SAMPLE_RATE, seconds: float | None = None) -> Tensor:
@@ -41,10 +43,10 @@ def read(path: Path, sample_rate: int = SAMPLE_RATE, seconds: float | None = Non
         UserError: the file cannot be decoded, is shorter than it declares, or holds no samples.
     """
     margin = None if seconds is None else seconds + RESAMPLING_MARGIN
-    if path.suffix.lower() in video.EXTENSIONS:
-        samples, rate = video.sound(path, margin)
-    else:
+    if path.suffix.lower() in LIBSNDFILE:
         samples, rate = _read_sound_file(path, margin)
+    else:
+        samples, rate = video.sound(path, margin)
     wave = torch.from_numpy(np.ascontiguousarray(samples))
     if not torch.isfinite(wave).all():
         raise UserError(f"{path} holds samples that are not finite numbers; repair or remove it")
@@ -61,6 +63,8 @@ def check(path: Path) -> None:
     Raises:
         UserError: the file is no sound, or holds none.
     """
+    if path.suffix.lower() not in LIBSNDFILE:
+        return video.check_sound(path)
     try:
         frames = soundfile.info(path).frames
     except (soundfile.LibsndfileError, OSError, RuntimeError) as error:
@@ -99,7 +103,7 @@ def _missing_bytes(path: Path) -> int:
 
 def _has_last_page(path: Path) -> bool:
     """Whether an Ogg file ends with the page that is marked as the last; True of any other file."""
-    if path.suffix.lower() != ".ogg":
+    if path.suffix.lower() not in (".ogg", ".oga", ".opus"):
         return True
     with path.open("rb") as file:
         file.seek(max(0, path.stat().st_size - LONGEST_PAGE))

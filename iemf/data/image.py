@@ -12,7 +12,7 @@ from torchvision.transforms import InterpolationMode, v2
 from iemf.data import deep
 from iemf.errors import UserError
 
-EXTENSIONS = (".jpg", ".jpeg", ".png", ".bmp", ".webp")
+EXTENSIONS = (".jpg", ".jpeg", ".jfif", ".png", ".bmp", ".gif", ".tif", ".tiff", ".webp")
 MEAN = (0.485, 0.456, 0.406)  # of ImageNet, per RGB channel in 0..1
 STD = (0.229, 0.224, 0.225)
 ORIENTATION = 0x0112  # EXIF

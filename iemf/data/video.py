@@ -10,7 +10,8 @@ import numpy as np
 from iemf.data.container import SLACK, WHOLE, Timeline, name_others, opened, timeline, track, zero
 from iemf.errors import UserError
 
-EXTENSIONS = (".mp4", ".avi", ".flv", ".mkv", ".webm", ".mov", ".mpg", ".mpeg", ".m4v", ".wmv")
+EXTENSIONS = (".mp4", ".avi", ".flv", ".mkv", ".webm", ".mov", ".mpg", ".mpeg", ".m4v", ".wmv", ".3gp", ".3g2", ".asf",
+              ".f4v", ".m2ts", ".mts", ".ts", ".mxf", ".ogv", ".qt", ".rm", ".vob")  # fmt: skip
 TICK = 1e-4  # seconds that clocks of thousandths round away
 GAP = 0.05  # seconds between pieces of sound; less is the clock's rounding or the codec's run-in
 
@@ -23,6 +24,16 @@ def check(path: Path) -> None:
     """
     with opened(path) as container:
         track(container, path, "video")
+
+
+def check_sound(path: Path) -> None:
+    """Read the header alone.
+
+    Raises:
+        UserError: the file holds no sound.
+    """
+    with opened(path) as container:
+        track(container, path, "audio")
 
 
 def frames(path: Path, choose: Callable[[int], Sequence[int]], short_side: int | None = None) -> list[np.ndarray]:

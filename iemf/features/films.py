@@ -9,6 +9,7 @@ import torch
 from torch.utils.data import DataLoader, Dataset
 
 from iemf.data import video
+from iemf.data.clip import is_litter
 from iemf.data.container import MediaWarning
 from iemf.errors import UserError
 from iemf.pool import begin_worker
@@ -33,6 +34,8 @@ def find_films(source: Path) -> dict[str, Path]:
         raise UserError(f"`source` {source} is not a folder; name the one that holds the films")
     found: dict[str, Path] = {}
     for path in sorted(source.rglob("*")):
+        if any(map(is_litter, path.relative_to(source).parts)):
+            continue
         if path.suffix.lower() in video.EXTENSIONS and path.is_file():
             if path.stem in found:
                 raise UserError(f"`source` {source} holds {path.stem!r} twice: {found[path.stem]} and {path}; keep one")

@@ -10,6 +10,7 @@ from pathlib import Path
 from tqdm import tqdm
 
 from iemf.data.clip import Clip
+from iemf.data.names import is_utf8
 from iemf.data.preparation import manifest, shard
 from iemf.data.preparation.encode import Form, encode
 from iemf.data.preparation.listing import Listing
@@ -58,6 +59,8 @@ def prepare(
     Raises:
         UserError: ``out`` holds something else or cannot be written, or too many clips were skipped.
     """
+    if odd := [name for name in listing.classes if not is_utf8(name)]:
+        raise UserError(f"`source` {source} holds a class {odd[0]!a} whose name is not UTF-8; rename its folder")
     todo = plan(listing, source, out, form)
     claim(out, dataset, form)
     try:
