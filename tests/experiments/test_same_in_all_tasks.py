@@ -193,8 +193,7 @@ def test_a_run_that_diverges_does_not_cost_the_table(task, digits_qa, monkeypatc
 
     def far_too_fast(self, resume=False):
         if "joint" in self.folder.path.name:
-            for group in self.raw_optimizer.param_groups:
-                group["lr"] = 1e30
+            self.rates, self.factor = [1e30] * len(self.rates), None
         return fit(self, resume)
 
     monkeypatch.setattr(Trainer, "fit", far_too_fast)
