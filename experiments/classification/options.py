@@ -55,6 +55,7 @@ DATASETS = {
 RELEASED_MODULATE_FROM = {"crema-d": 60}  # the released scripts' epoch window; the other data sets have none
 SNRS = ("snr_audio", "snr_visual", "test_snr_audio", "test_snr_visual")
 SHORTEST_SOUND = 0.05  # seconds; a spectrogram needs more than one window of 23 ms
+LONGEST_SOUND = 3600  # seconds, as prepare keeps at most
 DROP = 0.75  # of the epochs, after which the learning rate falls to a tenth where no recipe says when
 SMALL = 64  # pixels; of smaller images the published stem leaves the last stage one pixel
 LOUDEST = 100  # dB; beyond, float32 holds the noise alone
@@ -240,6 +241,8 @@ def check_ranges(config: RunConfig) -> None:
     check_least(config, {"epochs": 1, "batch_size": 2, "width": 1, "workers": 0, "frames": 1, "image_size": 32,
                          "spectrogram_size": 32, "split_seed": 0, "weight_decay": 0, "momentum": 0, "norm_gain": 1e-3,
                          "seconds": SHORTEST_SOUND})  # fmt: skip
+    if config.seconds is not None and config.seconds > LONGEST_SOUND:
+        raise UserError(f"`seconds` {shown(config.seconds)} must be {LONGEST_SOUND} or less")
     for name in SNRS:
         if (snr := getattr(config, name)) is not None:
             check_snr(f"`{name}` {shown(snr)}", snr)

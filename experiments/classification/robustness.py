@@ -23,6 +23,7 @@ from experiments.classification.robustness_report import ACCURACIES
 from experiments.sweep.accelerator import accelerated
 from experiments.sweep.allocator import keep_freed_memory
 from experiments.sweep.execution import default_jobs
+from experiments.sweep.memory import enough_for
 from experiments.sweep.options import VARIANTS, check_least
 from iemf.analysis.style import MODALITY_LABELS
 from iemf.balance import METHODS
@@ -178,7 +179,8 @@ def evaluate_run(config: RunConfig, conditions: Sequence[Condition], batch_size:
 def complete(batch_size: int, task: Task) -> None:
     """Evaluate a run where it has not been, and write its file."""
     known = evaluations(task.file, task.identity).values()
-    records = [*known, *evaluate_run(task.config, task.conditions, batch_size)]
+    with enough_for(replace(task.config, batch_size=batch_size)):
+        records = [*known, *evaluate_run(task.config, task.conditions, batch_size)]
     write_json(task.file, {"run": task.config.out.name, "of": task.identity, "evaluations": records})
 
 

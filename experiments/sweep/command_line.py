@@ -16,10 +16,12 @@ from typing import Any, TypeVar
 
 import tyro
 
+from experiments.sweep.memory import enough_for
 from iemf.data.names import is_utf8
 from iemf.errors import UserError
 
 Config = TypeVar("Config")
+LARGEST = 2**32  # seeds are below it; sizes that large overflow in what is computed of them
 
 
 @dataclass(frozen=True)
@@ -115,8 +117,9 @@ def run(
     before = signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
     try:
         config = parse(config_type, arguments, called or f"python -m experiments.{name}", program)
-        check_paths(config)
-        main(config)
+        check_values(config)
+        with enough_for(config):
+            main(config)
     except UserError as error:
         sys.exit(fail(name, error))
     except KeyboardInterrupt:
@@ -146,10 +149,13 @@ def parse(config_type: type[Config], arguments: list[str], called: str, program:
         raise UserError(f"{one_line(caught.getvalue())} (--help lists the options)") from None
 
 
-def check_paths(config: object) -> None:
-    """Raise UserError for a path that is not UTF-8: most libraries that read and write files take no other."""
+def check_values(config: object) -> None:
+    """Raise UserError for a value that no program can use: a path that is not UTF-8, as most libraries that read and
+    write files take no other, and an integer that is no size of anything."""
     for field in fields(config):
         value = getattr(config, field.name)
+        if isinstance(value, int) and abs(value) >= LARGEST:
+            raise UserError(f"`{field.name}` {value} must be below 2^32")
         if isinstance(value, Path) and not is_utf8(str(value.absolute())):
             raise UserError(f"`{field.name}` {value} is not UTF-8; rename the file or folder")
 
@@ -161,7 +167,8 @@ def one_line(box: str) -> str:
     lines = [
         line
         for line in lines
-        if line and not line.startswith(("Parsing error", "Missing argument", "Missing from", "For full helptext"))
+        if re.search(r"\w", line)
+        and not line.startswith(("Parsing error", "Missing argument", "Missing from", "For full helptext"))
     ]
     lines = [line for line in lines if not line.startswith("Unrecognized options") or ":" in line]
     message = " ".join(lines).removeprefix("Value error ").removeprefix("Invalid choice ")

@@ -13,6 +13,7 @@ from torch import nn
 
 from experiments.sweep.accelerator import accelerated
 from experiments.sweep.allocator import keep_freed_memory
+from experiments.sweep.memory import enough_for
 from experiments.sweep.options import Run, RunBase
 from iemf.files import write_json
 from iemf.lock import only_writer
@@ -35,7 +36,8 @@ def carry_out(run: Run, read: Callable[[Run], Data], work: Work) -> dict:
         work: trains and tests; what it returns opens the results.
 
     Raises:
-        UserError: the folder holds something else, another program trains in it, or ``work`` says why it cannot go on.
+        UserError: the folder holds something else, another program trains in it, memory is not enough, or ``work`` says
+            why it cannot go on.
     """
     keep_freed_memory()
     folder = RunFolder(run.out)
@@ -43,7 +45,7 @@ def carry_out(run: Run, read: Callable[[Run], Data], work: Work) -> dict:
     if (results := folder.results()) is not None:
         return results
     began = time.perf_counter()
-    with accelerated(run.precision) as accelerator, _held(folder, accelerator):
+    with enough_for(run), accelerated(run.precision) as accelerator, _held(folder, accelerator):
         if accelerator.is_main_process:
             folder.check(run.stored(), run.resume)  # another program may have trained in it meanwhile
         data = read(run)
