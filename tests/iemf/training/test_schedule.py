@@ -96,3 +96,13 @@ def stop_at(epoch, validate):
         return validate(now)
 
     return interrupted
+
+
+def test_every_step_has_its_own_rate(tmp_path):
+    stage, seen = Toy(ranks=(1.0, 2.0)), []
+    schedule = Schedule("cosine", warmup=2)  # of 2 epochs with 3 steps: two rise, the others go down
+    trainer = toy_trainer(tmp_path, stage, Accelerator(cpu=True), epochs=2, schedule=schedule)
+    stage.on_gradients = lambda *_: seen.append(trainer.raw_optimizer.param_groups[0]["lr"])
+    trainer.fit()
+    down = [(1 + math.cos(math.pi * part / 4)) / 2 for part in range(4)]
+    assert seen == pytest.approx([0.1 * factor for factor in (0.5, 1.0, *down)])
