@@ -22,6 +22,7 @@ from iemf.errors import UserError
 
 DatasetName = Literal["av-digits-qa", "music-avqa"]
 ModelName = Literal["baseline", "st-avqa"]
+SCHEDULE = ("schedule", "warmup", "patience")  # of the answers; stage 1 has its own
 GROUNDING = "grounding"  # stage 1 of st-avqa, trained once a seed for all of its runs
 Modality = Literal["audio", "visual"]
 
@@ -38,6 +39,7 @@ RECIPES = {"paper": PAPER, "original": ORIGINAL, "released": RELEASED}
 # Stage 1 is the same in the code of Li et al. and in that released with He et al., whatever stage 2 learns with.
 PUBLISHED_MATCH = {"optimizer": "adam", "lr": 1e-4, "momentum": None, "weight_decay": 0.0, "drop_every": 8,
                    "batch_size": 64}  # fmt: skip
+REVISION = 2  # of what a run computes: 2 has the published answer, padding, stage 1 and wrong pictures
 RATES = {"sgd": 1e-2, "adam": 1e-4}
 CACHE = Path("runs/av-digits-qa")
 
@@ -101,11 +103,15 @@ class RunConfig(TrainingConfig, RunBase):
             return None
         return published.avqa_sentence(self.model, self.variant)
 
+    def stored(self) -> dict:
+        """With the revision: runs of an earlier one computed something else."""
+        return super().stored() | {"revision": REVISION}
+
     @property
     def grounding(self) -> "RunConfig":
         """Stage 1 of a run: one for all networks, variants and options of IEMF."""
         return replace(self, model=GROUNDING, network="ann", variant="vanilla", blind=(), epochs=self.match_epochs,
-                       match_epochs=None, **dict.fromkeys((*OF_IEMF, "time_steps")),
+                       match_epochs=None, **dict.fromkeys((*OF_IEMF, *SCHEDULE, "time_steps")),
                        **(PUBLISHED_MATCH if self.dataset == "music-avqa" else {}),
                        out=self.out.parent / f"{GROUNDING}-seed{self.seed}")  # fmt: skip
 
@@ -144,6 +150,8 @@ def resolve(run: RunConfig) -> RunConfig:
     check_common(run)
     check_least(run, {"epochs": 1, "match_epochs": 1, "batch_size": 2, "width": 4, "drop_every": 1, "momentum": 0,
                       "weight_decay": 0})  # fmt: skip
+    if run.schedule == "step" and run.drop_every is None:
+        raise UserError("`schedule` step needs `drop_every`: this recipe has none")
     if run.width % 4:
         raise UserError(f"`width` {run.width} must be a multiple of 4, the number of attention heads")
     if (run.data_root is None) != (run.dataset == "av-digits-qa"):

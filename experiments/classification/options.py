@@ -28,6 +28,7 @@ from iemf.data.sets.av_digits import NOISE as DIGITS_NOISE
 from iemf.data.sets.digest import digest_of
 from iemf.errors import UserError
 from iemf.resnet import Stem
+from iemf.training.schedule import CONSTANT
 from iemf_snn import kernels
 
 DatasetName = Literal["av-digits", "crema-d", "kinetics-sounds", "urbansound8k-av", "folder"]
@@ -184,6 +185,8 @@ def defaults_of(config: RunConfig) -> dict[str, Any]:
         defaults["lr_drop"] = round(DROP * (config.epochs or defaults["epochs"]))
     if config.lr_drop is not None:
         defaults["schedule"] = "step"
+    if config.schedule == "plateau":
+        defaults["patience"] = CONSTANT.patience
     defaults.setdefault("schedule", "constant" if defaults["lr_drop"] is None else "step")
     if config.dataset != "av-digits":
         small = (config.image_size or defaults["image_size"]) < SMALL

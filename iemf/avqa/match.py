@@ -5,10 +5,9 @@ seconds of any other of these videos. It goes over videos, not over questions.
 """
 
 from collections.abc import Iterator
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
-from accelerate import Accelerator
 from torch import Tensor, nn
 
 from iemf.avqa.data import AVQASplit
@@ -76,13 +75,11 @@ class MatchStage(QuestionAnsweringStage):
         module: MatchNetwork,
         train: AVQASplit,
         val: AVQASplit,
-        batch_size: int,
-        seed: int,
-        accelerator: Accelerator,
+        *others: Any,
     ) -> None:
-        super().__init__(module, train, val, batch_size, seed, accelerator)
+        super().__init__(module, train, val, *others)
         self.moments, self.val_moments = Moments(train), Moments(val)
-        self.steps = -(-len(self.moments) // batch_size)
+        self.steps = -(-len(self.moments) // self.batch_size)
 
     def batches(self, epoch: int) -> Iterator[MatchBatch]:
         others = self.moments.draw(self.pairs(epoch))

@@ -2,7 +2,6 @@
 are computed anyway. It is applied to nothing.
 """
 
-from collections.abc import Sequence
 from typing import NamedTuple
 
 import torch
@@ -68,9 +67,6 @@ class BatchScores:
         return effects_of(torch.tensor(rows, dtype=torch.float64).view(-1, 3), modulation)
 
 
-def effects_of_samples(
-    scores: Tensor, batch_size: int, modulation: InverseEffectiveness | None
-) -> Effects:  # fmt: skip
+def effects_of_samples(scores: Tensor, batch_size: int, modulation: InverseEffectiveness | None) -> Effects:
     """From the scores of a split's samples in order, [N, 3], in batches of ``batch_size``."""
-    parts: Sequence[Tensor] = scores.split(batch_size)
-    return effects_of(torch.stack([part.sum(0) for part in parts]), modulation)
+    return effects_of(torch.stack([part.sum(0) for part in scores.split(batch_size)]), modulation)
