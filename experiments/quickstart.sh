@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Two balancing methods x {vanilla, IEMF} x {ANN, SNN} on AV-Digits, one seed: a table, three pictures, some six minutes.
+# Two balancing methods x {vanilla, IEMF} x {ANN, SNN} on AV-Digits, one seed: a table, three pictures, about five minutes.
 # Eight runs of a useful length rather than sixteen that have not learned; the other two methods:
 # --methods concat mslr ogm-ge lfm. Beside av_digits.sh: 8 epochs instead of 12, one seed instead of three, and no
 # joint-learning control.
