@@ -1,1 +1,1 @@
-"""Audio-visual classification: options, runs, the comparison of methods, robustness to noise."""
+"""Audio-visual classification: options, runs, the comparison of methods, robustness to noise, flatness of minima."""

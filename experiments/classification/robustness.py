@@ -9,11 +9,11 @@ OUT/evaluations keeps what is done, a file a run; table.md and robustness.json, 
 import functools
 import hashlib
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import closing
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 
 from tqdm import tqdm
 
@@ -39,6 +39,7 @@ from iemf.training.record import FREE_FIELDS
 
 READ_BY_SOME = ("time_steps", "gamma", "gate", "scale", "modulate_from")  # by spiking or by IEMF runs; None in others
 OWN = ("network", "method", "iemf", "joint", "seed", "lif_backend", *FREE_FIELDS)  # may differ in a table
+Job = TypeVar("Job")
 Condition = tuple[str, float]  # a modality of the test split and its ratio in dB
 
 
@@ -140,10 +141,10 @@ def plan(config: RunConfig, conditions: Sequence[Condition], out: Path) -> Task:
     return Task(config, file, of, [condition for condition in conditions if condition not in known])
 
 
-def data_options(config: RunConfig, modality: str, snr: float) -> RunConfig:
-    """The options of a condition's test data, all others at their default, so that runs share what is loaded.
+def shared_options(config: RunConfig) -> RunConfig:
+    """The options of a run's data, all others at their default, so that runs share what is loaded.
 
-    The seed is not among them: no data set's test split or test noise depends on it.
+    The seed is not among them: no data set's splits or test noise depend on it.
     """
     # Where the data lie is no option of the run, but they are read from there.
     own = {
@@ -151,7 +152,12 @@ def data_options(config: RunConfig, modality: str, snr: float) -> RunConfig:
         for field in fields(RunConfig)
         if field.name in (*OWN, *READ_BY_SOME) and field.name != "data_root"
     }
-    return replace(config, **own, **{f"test_snr_{modality}": (snr, snr)})
+    return replace(config, **own)
+
+
+def data_options(config: RunConfig, modality: str, snr: float) -> RunConfig:
+    """Those of a condition's test data."""
+    return replace(shared_options(config), **{f"test_snr_{modality}": (snr, snr)})
 
 
 @functools.cache  # of AV-Digits 16 MB a condition; loading one takes as long as several evaluations
@@ -184,17 +190,22 @@ def complete(batch_size: int, task: Task) -> None:
     write_json(task.file, {"run": task.config.out.name, "of": task.identity, "evaluations": records})
 
 
-def complete_all(tasks: Sequence[Task], batch_size: int, jobs: int, progress: bool) -> None:
-    """:func:`complete` every task, ``jobs`` at a time; the cores are shared out among their threads.
+def complete_all(work: Callable[[Job], None], tasks: Sequence[Job], jobs: int, progress: bool, name: str) -> None:
+    """``work`` on every task, ``jobs`` at a time; the cores are shared out among their threads.
+
+    Args:
+        work: one that a fresh process can import.
+        tasks: each with a relative length, ``cost()``.
+        jobs: processes at a time.
+        progress: show the bar, by ``name``.
 
     Raises:
         UserError: a run cannot be evaluated, or a process was killed; what was finished is kept.
     """
-    work = functools.partial(complete, batch_size)
     # The longest first, so that no core waits for a late one at the end.
-    tasks = sorted(tasks, key=Task.cost, reverse=True)
+    tasks = sorted(tasks, key=lambda task: task.cost(), reverse=True)
     with (
-        tqdm(total=sum(map(Task.cost, tasks)), desc="robustness", disable=not progress, dynamic_ncols=True,
+        tqdm(total=sum(task.cost() for task in tasks), desc=name, disable=not progress, dynamic_ncols=True,
              bar_format="{desc}: {percentage:3.0f}%|{bar}| {elapsed}<{remaining}{postfix}") as bar,
         closing(in_processes(work, tasks, jobs)) as results,
     ):  # fmt: skip
@@ -235,7 +246,8 @@ def _main(config: RobustnessConfig, configs: Sequence[RunConfig], unfinished: in
         raise UserError(f"`out` {out} cannot be written ({error.strerror}); name another folder") from None
     missing = [task for task in tasks if task.conditions]
     print(f"{len(tasks)} runs: {len(tasks) - len(missing)} evaluated, {len(missing)} to go, {jobs} at a time")
-    complete_all(missing, config.batch_size, jobs, config.progress)
+    work = functools.partial(complete, config.batch_size)
+    complete_all(work, missing, jobs, config.progress, "robustness")
     rows = []
     for task in tasks:
         cell = {name: getattr(task.config, name) for name in ("network", "method", "variant", "seed")}

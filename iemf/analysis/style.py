@@ -16,6 +16,7 @@ VARIANT_LABELS = {"vanilla": "vanilla", "joint": "joint (ξ = 1)", "iemf": "IEMF
 NETWORK_LABELS = {"ann": "ANN", "snn": "SNN"}
 NEURON_LABELS = {"ann": "ReLU", "snn": "LIF"}
 MODALITY_LABELS = {"audio": "sound", "visual": "images"}
+WEIGHT_LABELS = {"fusion": "fusion weights", "all": "all weights"}
 PLACE_LABELS = MODALITY_LABELS | {"fusion": "fusion"}  # of spiking layers
 # Curves that lie on each other are told apart by their dashes.
 VARIANT_LINES = {"vanilla": "-", "joint": "-", "iemf": "--"}

@@ -14,7 +14,7 @@ import torch
 
 from experiments.avqa import data as qa_data
 from experiments.avqa import encoders
-from experiments.classification import robustness
+from experiments.classification import robustness, surroundings
 from experiments.continual import build as continual_build
 from experiments.sweep import command_line, execution
 from iemf.avqa import av_digits_qa
@@ -59,7 +59,7 @@ def pool_of_one() -> Iterator[None]:
 
 def forget() -> None:
     """What a process keeps of data that it has read."""
-    for cache in (continual_build.load_data, qa_data.load, robustness.test_data):
+    for cache in (continual_build.load_data, qa_data.load, robustness.test_data, surroundings.samples):
         cache.cache_clear()
 
 

@@ -66,7 +66,9 @@ def test_an_option_without_its_value_is_named(call, program, tmp_path):
     config = command_line.configs()[program]
     flags = {f.name for f in fields(config) if f.type in (bool, Flag) or isinstance(f.default, bool)}
     asked = [f.name for f in fields(config) if f.name not in {*flags, "data_digest"}]
-    needed = {"prepare": ["crema-d"], "benchmark": ["lif"], "robustness": ["--runs", tmp_path]}.get(program, [])
+    of_runs = ["--runs", tmp_path]
+    needed = {"prepare": ["crema-d"], "benchmark": ["lif"], "robustness": of_runs, "landscape": of_runs}
+    needed = needed.get(program, [])
     for name in (name for name in asked if name not in ("dataset", "what") or not needed):
         option = "--" + name.replace("_", "-")
         last = ["--run" if program == "firing_rates" else "--out", tmp_path / "out"]

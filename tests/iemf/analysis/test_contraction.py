@@ -9,6 +9,7 @@ from torch import nn
 from iemf.analysis.contraction import LARGEST, contraction_factors, crossover, largest_stable
 from iemf.modulation import InverseEffectiveness
 from iemf.scaling import Scaling
+from tests.conftest import ROOT
 
 RATE = 0.5
 EIGENVALUES = torch.tensor([0.2, 1.0, 2.0, 2.5, 3.0, 4.2], dtype=torch.float64)
@@ -84,7 +85,7 @@ def distance_after(count, sharp, xi):
         (weight**2 / 2).sum().backward()
         scaling.apply(xi)
         steps.step()
-    return abs(float(weight))
+    return abs(weight.item())
 
 
 def test_that_the_coefficient_is_bounded_does_not_make_a_step_stable():
@@ -103,3 +104,16 @@ def test_adam_is_no_part_of_the_theorem():
     assert weight.tolist() == pytest.approx([1 - RATE] * 6, abs=1e-6)
     weight, xi = stepped("step", 0.3, 0.6, torch.optim.Adam)
     assert weight.tolist() == pytest.approx([1 - RATE * xi] * 6, abs=1e-6)
+
+
+def test_the_factors_of_the_page_are_those_of_real_steps():
+    page = (ROOT / "docs" / "theory.md").read_text(encoding="utf-8")
+    head, _, *rows = page[page.index("| ηλ |") :].split("\n\n")[0].splitlines()
+    assert head.startswith("| ηλ | ξ = 0.5 | ξ = 1 |")
+    assert len(rows) == 5
+    for row in rows:
+        sharp, small, plain = (float(cell) for cell in row.split("|")[1:4])
+        assert distance_after(1, sharp, 0.5) == pytest.approx(small)
+        assert distance_after(1, sharp, 1.0) == pytest.approx(plain)
+        assert ("faster" in row) == (small < plain)
+        assert ("diverges" in row) == (plain > 1)

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from iemf.analysis import avqa_plots, continual_plots, plots, robustness_plot, style
+from iemf.analysis import avqa_plots, continual_plots, landscape_plots, plots, robustness_plot, style
 
 VARIANTS = tuple(style.VARIANT_LABELS)
 LABELS = {
@@ -68,7 +68,38 @@ def robustness(path):
     robustness_plot.accuracy_over_snr(rows, LABELS, {"audio": (-15.0, 0.0), "visual": None}, 10.0, path, "made up")
 
 
-PICTURES = (accuracies, coefficient, firing_rates, average_accuracy, forgetting, radar, scenes, robustness)
+def landscape_records():
+    """Bowls; the last has a corner where the loss overflowed."""
+    steps = [-1.0, -0.5, 0.0, 0.5, 1.0]
+    bowl = [[0.1 + a * a + b * b for b in steps] for a in steps]
+    bowl[0][0] = None
+    sharp = {"radii": [0.1, 1.0], "values": [0.0, 0.3], "loss": 0.1, "norm": 3.0}
+    spectrum = {"eigenvalues": [2.0, 1.0, 0.5], "products": "differences", "asymmetry": 0.3, "change": 0.1}
+    return [{"network": n, "method": "concat", "variant": v, "seed": s, "line": {"steps": steps, "loss": bowl[2]},
+             "plane": {"steps": steps, "loss": bowl}, "sharpness": dict.fromkeys(("fusion", "all"), sharp),
+             "eigenvalues": dict.fromkeys(("fusion", "all"), spectrum)}
+            for n in NETWORKS for v in VARIANTS for s in (0, 1)]  # fmt: skip
+
+
+def lines(path):
+    landscape_plots.lines(landscape_records(), LABELS, 2.3, path, "made up")
+
+
+def planes(path):
+    records = landscape_plots.of_cell(landscape_records(), network="ann", seed=0)
+    landscape_plots.planes(records[::-1], 2.3, path, "made up")
+
+
+def sharpness(path):
+    landscape_plots.sharpness_over_radius(landscape_records(), LABELS, path, "made up")
+
+
+def eigenvalues(path):
+    landscape_plots.top_eigenvalues(landscape_records()[::2], LABELS, path, "made up")
+
+
+PICTURES = (accuracies, coefficient, firing_rates, average_accuracy, forgetting, radar, scenes, robustness, lines,
+            planes, sharpness, eigenvalues)  # fmt: skip
 
 
 @pytest.mark.parametrize("draw", PICTURES)
