@@ -89,8 +89,8 @@ def name_of(row: dict) -> str:
 def verdicts(summary: Sequence[dict]) -> str:
     """What Eq. 15 predicts, and in how many rows it was seen."""
     sharp = [row for row in summary if row["quantity"] == "sharpness"]
-    told = f"Heuristic 1 (Eq. 15) predicts a lower S(ρ) for IEMF in each of the {len(sharp)} rows of sharpness, which "
-    told += "the rows of one method and network do not test independently of each other."
+    told = f"Heuristic 1 (Eq. 15) predicts a lower S(ρ) for IEMF in each of the {len(sharp)} rows of sharpness; "
+    told += "rows of one method and network are not independent of each other."
     for less in ("vanilla", "joint"):
         tested = [(values, p) for row in sharp if (p := p_value(values := differences(row, less))) is not None]
         if tested:

@@ -18,6 +18,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.colors import LogNorm
 from matplotlib.figure import Figure
+from matplotlib.ticker import LogLocator
 
 from iemf.analysis.figure import mean_and_band, panels, save
 from iemf.analysis.style import COLOURS, NETWORK_LABELS, VARIANT_LABELS, VARIANT_LINES, WEIGHT_LABELS
@@ -88,15 +89,13 @@ def planes(records: Sequence[Record], chance: float, path: Path, title: str) -> 
     records = sorted(records, key=lambda record: list(VARIANT_LABELS).index(record["variant"]))
     ceiling = ABOVE_CHANCE * chance
     losses = [np.nan_to_num(numbers(record["plane"]["loss"]), nan=np.inf) for record in records]
-    lowest = max(min(loss.min() for loss in losses), 1e-4 * ceiling)
+    lowest = float(np.clip(min(loss.min() for loss in losses), 1e-4 * ceiling, 0.5 * ceiling))
     norm, levels = LogNorm(lowest, ceiling), np.geomspace(lowest, ceiling, LEVELS)
-    figure = Figure(figsize=(1.2 + 3.1 * len(records), 6.6), layout="constrained")
-    grid = figure.add_gridspec(2, len(records), height_ratios=[1, 1.15])
-    flat_axes = []
+    figure = Figure(figsize=(1.2 + 3.1 * len(records), 7), layout="constrained")
+    grid = figure.add_gridspec(2, len(records), height_ratios=[1, 1.1])
     for column, (record, loss) in enumerate(zip(records, losses, strict=True)):
         steps, cut = record["plane"]["steps"], loss.clip(lowest, ceiling)
         axis = figure.add_subplot(grid[0, column])
-        flat_axes.append(axis)
         _contours(axis, steps, cut, norm, levels)
         axis.set_title(f"{VARIANT_LABELS[record['variant']]}: {loss[len(steps) // 2, len(steps) // 2]:.3g} at ×",
                        fontsize=9)  # fmt: skip
@@ -104,7 +103,9 @@ def planes(records: Sequence[Record], chance: float, path: Path, title: str) -> 
             axis.set_ylabel(f"second {STEP_LABEL}", fontsize=8)
         _surface(figure.add_subplot(grid[1, column], projection="3d"), steps, cut, norm, (lowest, ceiling))
     scale = mpl.cm.ScalarMappable(norm, "viridis")
-    bar = figure.colorbar(scale, ax=flat_axes, extend="max", label="fused loss / nats (log scale)")
+    bar = figure.colorbar(
+        scale, ax=figure.axes, extend="max", shrink=0.8, aspect=35, label="fused loss / nats (log scale)"
+    )
     ticks = [tick for tick in TICKS if lowest <= tick <= ceiling]
     bar.set_ticks([*ticks, chance], labels=[*(f"{tick:g}" for tick in ticks), f"chance {chance:.2g}"])
     bar.ax.minorticks_off()
@@ -137,7 +138,9 @@ def _surface(axis: Axes, steps: Sequence[float], loss: np.ndarray, norm: LogNorm
     axis.tick_params(labelsize=7, pad=0)
     axis.set_xlabel("first step", fontsize=8, labelpad=-4)
     axis.set_ylabel("second step", fontsize=8, labelpad=-4)
+    axis.set_zlabel("loss / nats", fontsize=8, labelpad=-4)
     axis.view_init(elev=32, azim=-55)
+    axis.set_box_aspect(None, zoom=0.95)
 
 
 def sharpness_over_radius(records: Sequence[Record], labels: Mapping[str, str], path: Path, title: str) -> None:
@@ -154,10 +157,12 @@ def sharpness_over_radius(records: Sequence[Record], labels: Mapping[str, str], 
         radii = np.array(found[0]["sharpness"][weights]["radii"]) * 1.07**shift
         _spread(axis, radii, [record["sharpness"][weights]["values"] for record in found], style)
         axis.set_xscale("log")
-        axis.set_yscale("log", nonpositive="mask")
+        axis.set_yscale("log", nonpositive="clip")
         radii = found[0]["sharpness"][weights]["radii"]
         axis.set_xticks(radii, [f"{radius:g}" for radius in radii])
         axis.minorticks_off()
+        axis.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+        axis.yaxis.set_major_formatter("{x:g}")
 
     _by_weights(records, labels, draw, "radius ρ of the ball", "sharpness S(ρ) / nats", path, title)
 
