@@ -91,7 +91,7 @@ def planes(records: Sequence[Record], chance: float, path: Path, title: str) -> 
     losses = [np.nan_to_num(numbers(record["plane"]["loss"]), nan=np.inf) for record in records]
     lowest = float(np.clip(min(loss.min() for loss in losses), 1e-4 * ceiling, 0.5 * ceiling))
     norm, levels = LogNorm(lowest, ceiling), np.geomspace(lowest, ceiling, LEVELS)
-    figure = Figure(figsize=(1.2 + 3.1 * len(records), 7), layout="constrained")
+    figure = Figure(figsize=(1.2 + 3.1 * len(records), 6.6), layout="constrained")
     grid = figure.add_gridspec(2, len(records), height_ratios=[1, 1.1])
     for column, (record, loss) in enumerate(zip(records, losses, strict=True)):
         steps, cut = record["plane"]["steps"], loss.clip(lowest, ceiling)
@@ -140,7 +140,7 @@ def _surface(axis: Axes, steps: Sequence[float], loss: np.ndarray, norm: LogNorm
     axis.set_ylabel("second step", fontsize=8, labelpad=-4)
     axis.set_zlabel("loss / nats", fontsize=8, labelpad=-4)
     axis.view_init(elev=32, azim=-55)
-    axis.set_box_aspect(None, zoom=0.95)
+    axis.set_box_aspect(None, zoom=1.1)
 
 
 def sharpness_over_radius(records: Sequence[Record], labels: Mapping[str, str], path: Path, title: str) -> None:
