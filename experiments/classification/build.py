@@ -91,6 +91,8 @@ def build_method(config: RunConfig, network: AudioVisualNetwork, optimizer: torc
     method = METHODS[config.method](network, seed=config.seed, recipe=config.recipe)
     if method.has_factors:
         method.use_optimizer(optimizer, config.balance_scale)
+    if method.has_schedule:
+        method.use_epochs(config.epochs, config.method_epochs)
     return method
 
 
