@@ -49,7 +49,7 @@ def test_epochs_and_savings_are_those_by_hand(finished):
 
 
 def test_flops_of_a_step_grow_with_width_and_time_steps():
-    """Twice the width: up to four times as many; T = 4: up to four times, as the stem and the last convolution run once."""
+    """Each up to four times as many: the stem and the last convolution run once, whatever T."""
     ann, snn = (resolve(RunConfig(width=4, network=n)) for n in ("ann", "snn"))
     dense, spiking = cost.operations_of_step(ann), cost.operations_of_step(snn)
     assert 2.5 < spiking / dense < 4
