@@ -88,8 +88,6 @@ def write(rows: Sequence[dict], configs: Sequence[RunConfig], unfinished: int, o
     write_json(out / "cost.json", {"settings": settings([(config, {}) for config in configs]), "runs": list(rows)})
     write_atomically(out / "cost.csv", as_csv(rows))
     seeds = len({config.seed for config in configs})
-    title = (
-        f"{configs[0].dataset}, {configs[0].epochs} epochs, n = {seeds} seed(s): mean, ± 1 deviation, every seed"
-    )
+    title = f"{configs[0].dataset}, {configs[0].epochs} epochs, n = {seeds} seed(s): mean, ± 1 deviation, every seed"
     reductions(reduction_of(rows), LABELS, published.cost_reductions(), out / "cost.png", title)
     return table
