@@ -1,6 +1,6 @@
 """Does it replicate? Claim by claim: the paper's number, what was measured here, and the verdict that follows from it.
 
-    python -m experiments.replication            prints the table of docs/replication.md
+    python -m experiments.replication            writes experiments/results/replication/table.md, which the page has
 
 Everything measured is read from experiments/results; differences are paired by seed, each seed's being the mean over
 the methods and networks named, tested against 0 by a t-test, and corrected by Holm's method over all tested claims.
@@ -16,9 +16,11 @@ from typing import NamedTuple
 from experiments.sweep import published
 from experiments.sweep.statistics import LEVEL, detectable, holm, p_value, plus_minus
 from experiments.sweep.table import table_lines
+from iemf.files import write_atomically
 
 PUBLISHED = ("crema-d", "kinetics-sounds", "urbansound8k-av")
 RESULTS = Path(__file__).parent / "results"
+TABLE = RESULTS / "replication" / "table.md"
 Record = dict  # network, method (or model), variant, seed, and numbers
 Pick = Callable[[Record], bool]
 
@@ -229,5 +231,13 @@ def markdown(claims: Sequence[Claim] = CLAIMS) -> str:
     )
 
 
+def main() -> None:
+    """Write the table, and print it."""
+    table = markdown()
+    TABLE.parent.mkdir(exist_ok=True)
+    write_atomically(TABLE, f"{table}\n")
+    print(table)
+
+
 if __name__ == "__main__":
-    print(markdown())
+    main()
