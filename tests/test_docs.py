@@ -390,7 +390,7 @@ def test_the_method_of_the_page_slows_the_encoder_that_is_ahead(methods, make_ne
     method = methods["handicap"](network)
     audio, visual, labels = batch
     output = network(audio, visual)
-    method.loss(output, labels, 0).backward()
+    method.loss(method.cross_entropy(output.logits.fused, labels), output, labels, 0).backward()
     before = {name: encoder.conv.weight.grad.clone() for name, encoder in network.encoders.items()}
     method.on_validation({"audio": 40.0, "visual": 80.0, "fused": 90.0}, 0)
     method.on_gradients(output, labels, 1)

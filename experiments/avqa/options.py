@@ -5,11 +5,11 @@ from pathlib import Path
 from typing import Any, ClassVar, Literal
 
 from experiments.sweep import published
+from experiments.sweep.balance import BalancedRun, balanced_labels
 from experiments.sweep.options import (
     OF_IEMF,
     CommonOptions,
     ReadBy,
-    RunBase,
     Variant,
     check_common,
     check_least,
@@ -17,6 +17,7 @@ from experiments.sweep.options import (
     of_iemf,
     of_snn,
 )
+from iemf.balance import METHODS
 from iemf.errors import UserError
 
 DatasetName = Literal["av-digits-qa", "music-avqa"]
@@ -41,7 +42,7 @@ RATES = {"sgd": 1e-2, "adam": 1e-4}
 CACHE = Path("runs/av-digits-qa")
 
 
-MODEL_LABELS = {"baseline": "baseline", "st-avqa": "ST-AVQA", GROUNDING: "grounding"}
+MODEL_LABELS = balanced_labels({"baseline": "baseline", "st-avqa": "ST-AVQA", GROUNDING: "grounding"})
 
 
 @dataclass(frozen=True)
@@ -75,7 +76,7 @@ class TrainingConfig(CommonOptions):
 
 
 @dataclass(frozen=True)
-class RunConfig(TrainingConfig, RunBase):
+class RunConfig(TrainingConfig, BalancedRun):
     """One model on one data set with one seed."""
 
     task: ClassVar[str] = "avqa"
@@ -87,7 +88,7 @@ class RunConfig(TrainingConfig, RunBase):
     @property
     def cell(self) -> tuple[str, str, str, tuple[str, ...]]:
         """(network, model, variant, blind to)."""
-        return self.network, self.model, self.variant, self.blind
+        return self.network, self.balanced(self.model), self.variant, self.blind
 
     @property
     def parts(self) -> list[str]:
@@ -95,16 +96,18 @@ class RunConfig(TrainingConfig, RunBase):
         return [*self.cell[:3], *(f"no-{kind}" for kind in self.blind)]
 
     def paper(self) -> str | None:
-        """What Table S5 has for it: ANNs on MUSIC-AVQA."""
-        if self.network != "ann" or self.dataset != "music-avqa" or self.blind or self.model == GROUNDING:
+        """What Table S5 has for it: ANNs on MUSIC-AVQA, without balancing."""
+        if self.network != "ann" or self.dataset != "music-avqa" or self.blind or self.balance is not None:
+            return None
+        if self.model == GROUNDING:
             return None
         return published.avqa_sentence(self.model, self.variant)
 
     @property
     def grounding(self) -> "RunConfig":
         """Stage 1 of a run: one for all networks, variants and options of IEMF."""
-        return replace(self, model=GROUNDING, network="ann", variant="vanilla", blind=(), epochs=self.match_epochs,
-                       match_epochs=None, **dict.fromkeys((*OF_IEMF, "time_steps")),
+        return replace(self, model=GROUNDING, network="ann", variant="vanilla", blind=(), balance=None,
+                       epochs=self.match_epochs, match_epochs=None, **dict.fromkeys((*OF_IEMF, "time_steps")),
                        **(PUBLISHED_MATCH if self.dataset == "music-avqa" else {}),
                        out=self.out.parent / f"{GROUNDING}-seed{self.seed}")  # fmt: skip
 
@@ -141,6 +144,10 @@ def resolve(run: RunConfig) -> RunConfig:
     check_common(run)
     check_least(run, {"epochs": 1, "match_epochs": 1, "batch_size": 2, "width": 4, "drop_every": 1, "momentum": 0,
                       "weight_decay": 0})  # fmt: skip
+    if run.balance is not None and METHODS[run.balance].needs_split:
+        raise UserError(f"`balance` {run.balance} needs a fusion whose logits split by modality, and those of question "
+                        f"answering do not: behind the fusion layer come the question and another layer; leave it "
+                        f"out")  # fmt: skip
     if run.width % 4:
         raise UserError(f"`width` {run.width} must be a multiple of 4, the number of attention heads")
     if (run.data_root is None) != (run.dataset == "av-digits-qa"):

@@ -123,7 +123,7 @@ def draw_scenes(done: Done, path: Path) -> None:
     chosen: dict[str, RunConfig] = {}
     for run, _ in done:  # of the first seed; the last variant, so IEMF where there is one
         if not run.blind and run.network == done[0][0].network and run.seed == done[0][0].seed:
-            chosen[f"{MODEL_LABELS[run.model]}, {VARIANT_LABELS[run.variant]}"] = run
+            chosen[f"{MODEL_LABELS[run.cell[1]]}, {VARIANT_LABELS[run.variant]}"] = run
     by_model = {run.model: (name, run) for name, run in chosen.items()}
     given = {name: read_json(run.out / "predictions.json") for name, run in by_model.values()}
     example_run = done[0][0]

@@ -23,8 +23,9 @@ from experiments.avqa.options import (
     resolve,
 )
 from experiments.sweep import published
+from experiments.sweep.balance import BalancedSweep, stored_names
 from experiments.sweep.execution import sweep
-from experiments.sweep.options import Network, SweepOptions, cells_of_sweep, checked, fields_of, placed
+from experiments.sweep.options import Network, cells_of_sweep, checked, fields_of, placed
 from experiments.sweep.plan import FORWARD
 from experiments.sweep.runs import best_of, carry_out, mean_xi, rates_of, say, shared_digest
 from experiments.sweep.task import Size, SweepTask, Trial
@@ -40,7 +41,7 @@ BLIND = (("audio",), ("visual",), ("audio", "visual"))
 
 
 @dataclass(frozen=True)
-class AVQAConfig(SweepOptions, TrainingConfig):
+class AVQAConfig(BalancedSweep, TrainingConfig):
     """Run or collect a grid of models x variants x networks x seeds, and tabulate it."""
 
     networks: Annotated[tuple[Network, ...], tyro.conf.arg(aliases=["--network"])] = ("ann",)
@@ -55,14 +56,15 @@ class AVQAConfig(SweepOptions, TrainingConfig):
 
 def grid(config: AVQAConfig) -> list[RunConfig]:
     """One resolved run a cell and seed; the blind ones last."""
-    config = checked(config, "networks", "models")
+    config = checked(config, "networks", "models", "balance")
     places = {name: None if (value := getattr(config, name)) is None else value.expanduser()
               for name in ("cache", "data_root")}  # fmt: skip
     shared = fields_of(config, TrainingConfig, progress=config.progress, **places)
-    cells = [(n, m, v, ()) for n in config.networks for m in config.models for v in config.variants]
-    cells += [("ann", "baseline", "vanilla", blind) for blind in BLIND if config.blind]
-    runs = [RunConfig(**shared, network=n, model=m, variant=v, blind=blind, seed=seed)
-            for n, m, v, blind in cells for seed in config.seeds]  # fmt: skip
+    cells = [(n, m, b, v, ()) for n in config.networks for m in config.models for b in stored_names(config.balance)
+             for v in config.variants]  # fmt: skip
+    cells += [("ann", "baseline", None, "vanilla", blind) for blind in BLIND if config.blind]
+    runs = [RunConfig(**shared, network=n, model=m, balance=b, variant=v, blind=blind, seed=seed)
+            for n, m, b, v, blind in cells for seed in config.seeds]  # fmt: skip
     return placed(map(resolve, cells_of_sweep(runs, RULES)), defaults_of, config.out)
 
 
@@ -152,7 +154,7 @@ def size_of(run: RunConfig) -> Size:
     samples = run.epochs * (len(data.train) + FORWARD * len(data.val)) + FORWARD * len(data.test)
     numbers = published.avqa().get((run.model, run.variant))
     shown = numbers is not None and run.paper() is not None
-    label = MODEL_LABELS[run.model]
+    label = MODEL_LABELS[run.cell[1]]
     variant = "blind to " + " and ".join(run.blind) if run.blind else run.variant
     return Size(samples, lambda accelerator: trial(run, accelerator), (label, run.network.upper()), (label, variant),
                 f"{numbers['overall']:.2f}" if shown else "–")  # fmt: skip

@@ -8,7 +8,6 @@ import torch
 import iemf_ann
 import iemf_snn
 from experiments.classification.options import RunConfig
-from iemf.balance import METHODS, Method
 from iemf.data.audio import SpectrogramForm
 from iemf.data.base import AudioVisualData
 from iemf.data.clips import View
@@ -17,7 +16,6 @@ from iemf.data.sets import av_digits, folder, prepared
 from iemf.data.sets.digest import digest_of
 from iemf.errors import UserError
 from iemf.fusion import FUSIONS
-from iemf.modulation import InverseEffectiveness, make_modulation
 from iemf.network import AudioVisualNetwork
 
 
@@ -80,11 +78,6 @@ def network_of(config: RunConfig, audio_channels: int, visual_channels: int, cla
     return AudioVisualNetwork(audio, visual, fusion, audio.features, classes, config.variant != "vanilla")
 
 
-def build_method(config: RunConfig, network: AudioVisualNetwork) -> Method:
-    """The balancing method, on a network that is already on its device."""
-    return METHODS[config.method](network, seed=config.seed, recipe=config.recipe)
-
-
 def build_optimizer(config: RunConfig, network: AudioVisualNetwork) -> torch.optim.Optimizer:
     """One parameter group: IEMF changes the fusion's gradient or step, not its optimiser."""
     released = config.recipe == "released"
@@ -110,15 +103,3 @@ def build_scheduler(config: RunConfig, optimizer: torch.optim.Optimizer) -> torc
     """Constant, or divided by ten from epoch lr_drop on."""
     milestones = [] if config.lr_drop is None or config.lr_drop < 0 else [config.lr_drop]
     return torch.optim.lr_scheduler.MultiStepLR(optimizer, milestones, gamma=0.1)
-
-
-def build_modulation(
-    config: RunConfig, network: AudioVisualNetwork, optimizer: torch.optim.Optimizer
-) -> InverseEffectiveness | None:
-    """IEMF on the fusion layer's parameters; None for vanilla and joint learning."""
-    if config.variant != "iemf":
-        return None
-    return make_modulation(
-        network.fusion.parameters(), optimizer, gamma=config.gamma, gate=config.gate, scale=config.scale,
-        released=config.recipe == "released", seed=config.seed,
-    )  # fmt: skip

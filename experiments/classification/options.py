@@ -4,9 +4,10 @@ import math
 import os
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
-from typing import Any, ClassVar, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 import torch
+import tyro
 
 from experiments.sweep import published
 from experiments.sweep.options import (
@@ -111,7 +112,7 @@ class RunConfig(TrainingConfig, RunBase):
     """Train one audio-visual classifier; the best epoch is chosen on validation, test is read once."""
 
     task: ClassVar[str] = "classification"
-    method: MethodName = "concat"
+    method: Annotated[MethodName, tyro.conf.arg(aliases=["--balance"])] = "concat"
     iemf: bool = False
     """Joint learning (L_av + L_a + L_v) with the fusion layer's update scaled by ξ."""
     joint: bool = False

@@ -8,6 +8,7 @@ from torch import Tensor
 from experiments.classification import build
 from experiments.classification.options import RunConfig
 from experiments.sweep import published
+from experiments.sweep.build import balance_of, modulation_of
 from experiments.sweep.plan import FORWARD
 from experiments.sweep.task import Size, Trial
 from iemf.balance import METHODS
@@ -75,8 +76,9 @@ def trial(config: RunConfig, accelerator: Accelerator) -> Trial:
     splits = dict.fromkeys(("train", "val", "test"), range(count))  # nothing is read
     data = AudioVisualData("random", tuple(map(str, range(classes))), audio_channels=audio.shape[1],
                            visual_channels=visual.shape[-3], front_end=KeepInputs(), **splits)  # fmt: skip
-    stage = ClassificationStage(network, build.build_method(config, network), data, count, 0, accelerator)
-    modulation = build.build_modulation(config, network, optimizer)
+    balance = balance_of(config, config.method, network, config.seed)
+    stage = ClassificationStage(network, balance, data, count, 0, accelerator)
+    modulation = modulation_of(config, network, optimizer, config.seed)
     trainer = Trainer(
         stage, optimizer, TrainingOptions(1, 0), RunFolder(config.out), accelerator, modulation=modulation
     )

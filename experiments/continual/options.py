@@ -5,10 +5,10 @@ from pathlib import Path
 from typing import Any, ClassVar, Literal
 
 from experiments.sweep import published
+from experiments.sweep.balance import BalancedRun
 from experiments.sweep.options import (
     CommonOptions,
     ReadBy,
-    RunBase,
     Variant,
     check_common,
     check_least,
@@ -81,7 +81,7 @@ class TrainingConfig(CommonOptions):
 
 
 @dataclass(frozen=True)
-class RunConfig(TrainingConfig, RunBase):
+class RunConfig(TrainingConfig, BalancedRun):
     """One method on one benchmark with one seed."""
 
     task: ClassVar[str] = "continual"
@@ -91,11 +91,13 @@ class RunConfig(TrainingConfig, RunBase):
     @property
     def cell(self) -> tuple[str, str, str]:
         """(network, method, variant)."""
-        return self.network, self.method, self.variant
+        return self.network, self.balanced(self.method), self.variant
 
     def paper(self) -> str | None:
-        """What Table S4 has for it; it has ANNs alone."""
-        return published.continual_sentence(self.dataset, self.method, self.variant) if self.network == "ann" else None
+        """What Table S4 has for it; it has ANNs alone, and no balancing."""
+        if self.network != "ann" or self.balance is not None:
+            return None
+        return published.continual_sentence(self.dataset, self.method, self.variant)
 
     @property
     def window(self) -> Window:

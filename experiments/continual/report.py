@@ -3,6 +3,7 @@
 from pathlib import Path
 
 from experiments.sweep import published
+from experiments.sweep.balance import balanced_labels
 from experiments.sweep.report import Cells, Done, cells_of, note, summarise, values, variants_of, write_results
 from experiments.sweep.statistics import difference, plus_minus
 from experiments.sweep.table import table_lines
@@ -13,7 +14,7 @@ from iemf.files import write_atomically
 
 MEASURES = {"mean_accuracy": "AIA", "average_forgetting": "AFR"}
 QUANTITIES = (*MEASURES, "test_accuracy", "test_accuracy_audio", "test_accuracy_visual", "xi", "firing_rate")
-LABELS = {name: method.label for name, method in METHODS.items()}
+LABELS = balanced_labels({name: method.label for name, method in METHODS.items()})
 
 
 def write(done: Done, out: Path, unfinished: int) -> str:

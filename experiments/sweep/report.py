@@ -15,6 +15,7 @@ OWN = (
     "network",
     "method",
     "model",
+    "balance",
     "variant",
     "blind",
     "iemf",

@@ -1,5 +1,6 @@
 """The pictures of question answering: three radar charts (He et al. 2025, Fig. 4), and scenes with their questions."""
 
+import itertools
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
@@ -7,7 +8,7 @@ from typing import NamedTuple
 import numpy as np
 
 from iemf.analysis.figure import panels, save
-from iemf.analysis.style import COLOURS, MODEL_LINES, NETWORK_LABELS, VARIANT_LABELS
+from iemf.analysis.style import BALANCED_MODEL_LINES, COLOURS, MODEL_LINES, NETWORK_LABELS, VARIANT_LABELS
 
 LINE = 0.14  # inches, of small print
 STEP = 10  # percent between two rings
@@ -53,7 +54,9 @@ def radar(
         path: the PNG.
         title: names data set and settings.
     """
-    networks = list(dict.fromkeys(cell[0] for cell in cells))
+    networks, models = (list(dict.fromkeys(cell[i] for cell in cells)) for i in (0, 1))
+    others = [model for model in models if model not in MODEL_LINES]
+    lines = MODEL_LINES | dict(zip(others, itertools.cycle(BALANCED_MODEL_LINES)))
     size = (1.0 + 3.7 * len(charts), 1.5 + 3.5 * len(networks))
     figure, axes = panels(len(networks), len(charts), size, subplot_kw={"projection": "polar"})
     # The layout does not see that the charts' titles reach above their axes.
@@ -67,7 +70,7 @@ def radar(
                 if of == network:
                     means = [np.mean(values[column]) for column in columns]
                     drawn += means
-                    axis.plot([*angles, 0], [*means, means[0]], MODEL_LINES[model], marker=".", color=COLOURS[variant],
+                    axis.plot([*angles, 0], [*means, means[0]], lines[model], marker=".", color=COLOURS[variant],
                               lw=1.4, label=f"{labels[model]}, {VARIANT_LABELS[variant]}")  # fmt: skip
             low = max(0, STEP * np.floor(min(drawn) / STEP - 0.5))
             high = max(low + STEP, min(100, STEP * np.ceil(max(drawn) / STEP)))

@@ -12,10 +12,11 @@ import torch
 from torch import Tensor, nn
 
 from iemf.logits import Logits
+from iemf.network import Output
 
 
 class AnswerNetwork(nn.Module):
-    """a, v, q, [B, width] each -> :class:`iemf.logits.Logits` [B, answers].
+    """a, v, q, [B, width] each -> :class:`iemf.network.Output`: logits [B, answers], features a ⊙ q and v ⊙ q.
 
     Args:
         width: of the three.
@@ -34,15 +35,32 @@ class AnswerNetwork(nn.Module):
         self.fc_answer = nn.Linear(width, answers)
         self.head_audio, self.head_visual = nn.Linear(width, answers), nn.Linear(width, answers)
 
-    def forward(self, audio: Tensor, visual: Tensor, question: Tensor) -> Logits:
+    def forward(self, audio: Tensor, visual: Tensor, question: Tensor) -> Output:
         fused = self.fc_fusion(self.activation_before(torch.cat([audio, visual], dim=1)))
         answer = self.fc_answer(self.activation_behind(fused * question))
         asked = {"audio": audio * question, "visual": visual * question}
         unimodal = {m: head(asked[m] if self.train_encoders_by_heads else asked[m].detach())
                     for m, head in self.heads.items()}  # fmt: skip
-        return Logits(unimodal, answer)
+        return Output(Logits(unimodal, answer), asked)
 
     @property
     def heads(self) -> dict[str, nn.Linear]:
         """By modality."""
         return {"audio": self.head_audio, "visual": self.head_visual}
+
+
+class Answering:
+    """What the baseline and ST-AVQA show a balancing method (:class:`iemf.balance.Fusing`), with their ``answer``."""
+
+    answer: AnswerNetwork
+    splits = False  # between fc_fusion and the logits lie the question, an activation and fc_answer
+
+    @property
+    def heads(self) -> dict[str, nn.Linear]:
+        """By modality."""
+        return self.answer.heads
+
+    @property
+    def fusion(self) -> nn.Linear:
+        """fc_fusion, which IEMF modulates."""
+        return self.answer.fc_fusion

@@ -7,15 +7,15 @@ from collections.abc import Callable
 
 from torch import Tensor, nn
 
-from iemf.avqa.answer import AnswerNetwork
+from iemf.avqa.answer import Answering, AnswerNetwork
 from iemf.avqa.attention import QuestionGuidedAttention
 from iemf.avqa.layers import audio_layers, visual_layer
 from iemf.avqa.question_encoder import QuestionEncoder
-from iemf.logits import Logits
+from iemf.network import Output
 
 
-class Baseline(nn.Module):
-    """audio [B, T, D_a], visual [B, T, C, H, W], words [B, L] -> :class:`iemf.logits.Logits`.
+class Baseline(Answering, nn.Module):
+    """audio [B, T, D_a], visual [B, T, C, H, W], words [B, L] -> :class:`iemf.network.Output`.
 
     Args:
         audio_size, visual_size: D_a and C.
@@ -42,8 +42,14 @@ class Baseline(nn.Module):
         self.attention_audio, self.attention_visual = (QuestionGuidedAttention(width) for _ in range(2))
         self.answer = AnswerNetwork(width, answers, activation, train_encoders_by_heads)
 
-    def forward(self, audio: Tensor, visual: Tensor, words: Tensor) -> Logits:
+    def forward(self, audio: Tensor, visual: Tensor, words: Tensor) -> Output:
         q = self.question(words)
         a = self.attention_audio(q, self.audio(audio))
         v = self.attention_visual(q, self.visual(visual.mean(dim=(3, 4))))
         return self.answer(a, v, q)
+
+    @property
+    def encoders(self) -> dict[str, nn.Module]:
+        """By modality; the question's belongs to both."""
+        return {"audio": nn.ModuleList([self.audio, self.attention_audio]),
+                "visual": nn.ModuleList([self.visual, self.attention_visual])}  # fmt: skip

@@ -8,16 +8,16 @@ from collections.abc import Callable
 
 from torch import Tensor, nn
 
-from iemf.avqa.answer import AnswerNetwork
+from iemf.avqa.answer import Answering, AnswerNetwork
 from iemf.avqa.attention import QuestionGuidedAttention
 from iemf.avqa.grounding import MatchNetwork
 from iemf.avqa.pairs import MatchLogits, Others
 from iemf.avqa.question_encoder import QuestionEncoder
-from iemf.logits import Logits
+from iemf.network import Output
 
 
-class STAVQA(nn.Module):
-    """audio [B, T, D_a], visual [B, T, C, H, W], words [B, L] -> :class:`iemf.logits.Logits`.
+class STAVQA(Answering, nn.Module):
+    """audio [B, T, D_a], visual [B, T, C, H, W], words [B, L] -> :class:`iemf.network.Output`.
 
     Arguments as those of :class:`~iemf.avqa.baseline.Baseline`.
     """
@@ -40,7 +40,7 @@ class STAVQA(nn.Module):
 
     def forward(
         self, audio: Tensor, visual: Tensor, words: Tensor, others: Others | None = None
-    ) -> Logits | tuple[Logits, MatchLogits]:
+    ) -> Output | tuple[Output, MatchLogits]:
         """The answer; with ``others`` also whether the match network tells pairs apart: both share what is grounded."""
         network = self.grounding
         heard, places = network.hear(audio), network.places(visual)
@@ -48,8 +48,14 @@ class STAVQA(nn.Module):
         q = self.question(words)
         a = self.attention_audio(q, grounded.audio) + grounded.audio.mean(dim=1)
         v = self.attention_visual(q, grounded.visual) + grounded.visual.mean(dim=1)
-        logits = self.answer(a, v, q)
+        output = self.answer(a, v, q)
         if others is None:
-            return logits
+            return output
         wrong = network.mismatched(heard, places, others)
-        return logits, MatchLogits(network.matches(grounded), wrong)
+        return output, MatchLogits(network.matches(grounded), wrong)
+
+    @property
+    def encoders(self) -> dict[str, nn.Module]:
+        """By modality; the sound's layers also say where to look, and belong to both as the question's do."""
+        seen = [self.grounding.visual, self.grounding.fc_gl, self.attention_visual]
+        return {"audio": self.attention_audio, "visual": nn.ModuleList(seen)}

@@ -2,7 +2,7 @@
 one) answers."""
 
 from collections.abc import Iterator, Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 import torch.nn.functional as F
@@ -17,9 +17,11 @@ from iemf.avqa.grounding import MatchNetwork
 from iemf.avqa.pairs import BELONGS, Others, draw_others, match_loss
 from iemf.avqa.st_avqa import STAVQA
 from iemf.avqa.vocabulary import UNKNOWN
-from iemf.logits import Logits
+from iemf.balance import Method
+from iemf.network import Output
 from iemf.processes import sum_over_processes
 from iemf.seeds import Stream, mix_seed
+from iemf.training.balanced import Asked, Balanced
 from iemf.training.batches import read_batches, share
 from iemf.training.stage import Outcome, Rank, StageDefaults
 from iemf.training.step import Totals, named_totals, outcome_of
@@ -119,30 +121,40 @@ class MatchStage(_Questions):
                    "loss": match_loss(logits, exists).double() * rows, "rows": rows}, counts  # fmt: skip
 
 
-class AnswerStage(_Questions):
-    """Answering: cross-entropy of the fusion and of both heads."""
+class AnswerStage(Balanced, _Questions):
+    """Answering: cross-entropy of the fusion and of both heads.
+
+    Args:
+        of_questions: see above.
+        balance: of the modalities, made for the network; none by default.
+    """
 
     name = "answer"
     module: Baseline | STAVQA
 
-    def answered(self, network: nn.Module, batch: Paired) -> tuple[Logits, dict[str, Tensor]]:
-        """The logits of a batch, and further losses by name."""
+    def __init__(self, *of_questions: Any, balance: Method | None = None) -> None:
+        super().__init__(*of_questions)
+        self.balance = balance or Method(self.module)
+
+    def answered(self, network: nn.Module, batch: Paired) -> tuple[Output, dict[str, Tensor]]:
+        """The output of a batch, and further losses by name."""
         questions = batch.batch
         return network(questions.audio, questions.visual, questions.words), {}
 
     def loss(self, network: nn.Module, batch: Paired, epoch: int) -> Outcome:
-        logits, further = self.answered(network, batch)
-        labels = batch.batch.answer
-        counted = {"fused": logits.fused} | logits.unimodal
-        losses = {name: F.cross_entropy(each, labels) for name, each in counted.items()} | further
-        return outcome_of(losses, logits, labels)
+        output, further = self.answered(network, batch)
+        logits, labels = output.logits, batch.batch.answer
+        losses = {"fused": self.balance.loss(F.cross_entropy(logits.fused, labels), output, labels, epoch)}
+        losses |= {name: F.cross_entropy(each, labels) for name, each in logits.unimodal.items()} | further
+        return outcome_of(losses, logits, labels, output=Asked(output, labels))
 
     def validate(self, epoch: int) -> tuple[Rank, dict[str, float]]:
-        """Ranked by the share of questions answered rightly, then by the loss."""
+        """Ranked by the share of questions answered rightly, then by the loss; ``balance`` sees the shares."""
         self.module.eval()
         sums = self._sums(self._validation())
         right = {name.removeprefix("correct_"): 100 * total / len(self.val) for name, total in sums.items()
                  if name.startswith("correct_")}  # fmt: skip
+        self.balance.on_validation(right, epoch)
         loss = sums["loss"] / len(self.val)
         record = {f"val_accuracy_{name}": value for name, value in right.items()}
         return (right["fused"], -loss), record | {"val_loss": loss}
@@ -150,7 +162,7 @@ class AnswerStage(_Questions):
     @torch.no_grad()
     def _validation(self) -> Iterator[tuple[dict[str, Tensor], bool]]:
         for batch, counts in self._val_batches():
-            logits = self.module(batch.audio, batch.visual, batch.words)
+            logits = self.module(batch.audio, batch.visual, batch.words).logits
             losses = F.cross_entropy(logits.fused, batch.answer, reduction="none", ignore_index=UNKNOWN)
             yield named_totals({"loss": losses.mean()}, logits, batch.answer), counts
 
@@ -161,10 +173,10 @@ class GroundedAnswerStage(AnswerStage):
     paired = True
     module: STAVQA
 
-    def answered(self, network: nn.Module, batch: Paired) -> tuple[Logits, dict[str, Tensor]]:
+    def answered(self, network: nn.Module, batch: Paired) -> tuple[Output, dict[str, Tensor]]:
         questions, others = batch
-        logits, matched = network(questions.audio, questions.visual, questions.words, others)
-        return logits, {"match": MATCH_WEIGHT * match_loss(matched, others.exists)}
+        output, matched = network(questions.audio, questions.visual, questions.words, others)
+        return output, {"match": MATCH_WEIGHT * match_loss(matched, others.exists)}
 
 
 @torch.no_grad()
@@ -189,7 +201,7 @@ def predict(
     told = []
     read = read_batches(lambda part: split.__getitems__([rows[place] for place in part]), parts, accelerator.device)
     for part, batch in zip(parts, read, strict=True):
-        logits = module(batch.audio, batch.visual, batch.words)
+        logits = module(batch.audio, batch.visual, batch.words).logits
         told.append((part, {name: each.argmax(1).cpu() for name, each in logits.named().items()}))
     answers: dict[str, Tensor] = {}
     for part, of_part in gather_object(told):

@@ -8,10 +8,9 @@ acc_m is the validation accuracy of m's head after the latest epoch. The first o
 """
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
-from iemf.balance.base import Accuracies, Method, register
-from iemf.network import AudioVisualNetwork, Output
+from iemf.balance.base import Accuracies, Fusing, Method, Readable, register
 
 RATE = {"audio": 0.9, "visual": 1.1}
 MEMORY = 5
@@ -33,15 +32,12 @@ def accuracy_ratio(history: list[float]) -> float:
 class MSLR(Method):
     """Scale encoder and head gradients by the modality's rate; state: the history of validation accuracies."""
 
-    def __init__(self, network: AudioVisualNetwork, seed: int = 0, recipe: str = "paper") -> None:
+    def __init__(self, network: Fusing, seed: int = 0, recipe: str = "paper") -> None:
         super().__init__(network, seed, recipe)
-        self.history: dict[str, list[float]] = {"audio": [], "visual": []}
-        self.modules: dict[str, list[nn.Module]] = {
-            "audio": [network.audio_encoder, network.audio_head],
-            "visual": [network.visual_encoder, network.visual_head],
-        }
+        self.history: dict[str, list[float]] = {modality: [] for modality in RATE}
+        self.modules = {modality: (network.encoders[modality], network.heads[modality]) for modality in RATE}
 
-    def on_gradients(self, output: Output, labels: Tensor, epoch: int) -> None:
+    def on_gradients(self, output: Readable, labels: Tensor, epoch: int) -> None:
         if epoch > LAST_EPOCH:
             return
         for modality, modules in self.modules.items():

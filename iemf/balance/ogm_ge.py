@@ -6,19 +6,21 @@
     g  <- k_m·g + N(0, std(g) + 1e-8)                             encoder convolutions (4-D weights), epochs 0-50
 
 Scores are summed over the global batch; the noise is the same on every replica.
+
+An encoder without convolutions, as those that read features, has its weight matrices scaled instead. The convolutions
+are there what transforms features, beside biases and norms, which Peng et al. leave alone; matrices are that here.
 """
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
-from iemf.balance.base import Method, register
+from iemf.balance.base import Fusing, Method, Readable, register
 from iemf.coefficient import true_class_probability
-from iemf.errors import UserError
 from iemf.modulation import add_gradient_noise, deviation
-from iemf.network import AudioVisualNetwork, Output
 from iemf.processes import sum_over_processes
 
 ALPHA = 0.8
+MODALITIES = ("audio", "visual")
 LAST_EPOCH = 50
 
 
@@ -32,34 +34,34 @@ def discrepancy_coefficients(audio: Tensor, visual: Tensor, alpha: float = ALPHA
     return coefficient(1 / ratio_visual), coefficient(ratio_visual)
 
 
+def scaled_weights(encoder: nn.Module) -> list[nn.Parameter]:
+    """Of convolutions, or where there are none, all of two or more dimensions."""
+    parameters = list(encoder.parameters())
+    return [p for p in parameters if p.ndim == 4] or [p for p in parameters if p.ndim >= 2]
+
+
 @register("ogm-ge", "OGM-GE")
 class OGMGE(Method):
     """On-the-fly gradient modulation with generalisation enhancement; needs a fusion whose logits split."""
 
-    def __init__(self, network: AudioVisualNetwork, seed: int = 0, recipe: str = "paper") -> None:
+    needs_split = True
+
+    def __init__(self, network: Fusing, seed: int = 0, recipe: str = "paper") -> None:
         super().__init__(network, seed, recipe)
-        if not hasattr(network.fusion, "contributions"):
-            raise UserError(
-                f"ogm-ge needs a fusion whose logits split by modality (concat or sum), "
-                f"got {type(network.fusion).__name__}; choose `fusion` concat"
-            )
         # The same noise on every replica, or they would drift apart: a generator of its own, seeded alike.
-        self.generator = torch.Generator(next(network.parameters()).device).manual_seed(seed)
-        self.convolutions = [
-            [p for p in encoder.parameters() if p.ndim == 4]
-            for encoder in (network.audio_encoder, network.visual_encoder)
-        ]
+        self.generator = torch.Generator(next(network.fusion.parameters()).device).manual_seed(seed)
+        self.weights = [scaled_weights(network.encoders[modality]) for modality in MODALITIES]
 
     @torch.no_grad()
-    def on_gradients(self, output: Output, labels: Tensor, epoch: int) -> None:
+    def on_gradients(self, output: Readable, labels: Tensor, epoch: int) -> None:
         if epoch > LAST_EPOCH:
             return
-        parts = self.network.fusion.contributions(*(z.float() for z in output.features.values()))
-        scores = torch.stack([true_class_probability(part, labels).sum() for part in parts])
+        parts = self.network.contributions({modality: z.float() for modality, z in output.features.items()})
+        scores = torch.stack([true_class_probability(parts[modality], labels).sum() for modality in MODALITIES])
         coefficients = discrepancy_coefficients(*sum_over_processes(scores))
-        for parameters, coefficient in zip(self.convolutions, coefficients, strict=True):
+        for parameters, coefficient in zip(self.weights, coefficients, strict=True):
             gradients = [p.grad for p in parameters if p.grad is not None]
-            if not gradients:  # a frozen encoder, or one without convolutions: nothing to slow down
+            if not gradients:  # a frozen encoder: nothing to slow down
                 continue
             deviations = [deviation(g) for g in gradients]
             torch._foreach_mul_(gradients, coefficient)

@@ -9,16 +9,17 @@ from iemf.balance import Method
 from iemf.classification.evaluate import evaluate
 from iemf.data.base import AudioVisualData, Batch, evaluation_loader, training_loader
 from iemf.network import AudioVisualNetwork
+from iemf.training.balanced import Asked, Balanced
 from iemf.training.stage import Outcome, Rank, StageDefaults
 from iemf.training.step import outcome_of
 
 
-class ClassificationStage(StageDefaults):
+class ClassificationStage(Balanced, StageDefaults):
     """The method's loss of the fusion, and the cross-entropy of every head.
 
     Args:
         module: the network, on the accelerator's device.
-        method: the balancing method, made for it; its hooks see unscaled gradients.
+        balance: the balancing method, made for it; its hooks see unscaled gradients.
         data: three splits.
         batch_size: of each process.
         seed: of the order of the training samples.
@@ -32,7 +33,7 @@ class ClassificationStage(StageDefaults):
     def __init__(
         self,
         module: AudioVisualNetwork,
-        method: Method,
+        balance: Method,
         data: AudioVisualData,
         batch_size: int,
         seed: int,
@@ -41,7 +42,7 @@ class ClassificationStage(StageDefaults):
         whole_batches: bool = False,
     ) -> None:
         super().__init__()
-        self.module, self.method, self.data, self.accelerator = module, method, data, accelerator
+        self.module, self.balance, self.data, self.accelerator = module, balance, data, accelerator
         train, self.sampler = training_loader(data.train, batch_size, seed, workers, whole_batches)
         self.steps = len(train)
         evaluations = [evaluation_loader(split, batch_size, workers) for split in (data.val, data.test)]
@@ -56,30 +57,19 @@ class ClassificationStage(StageDefaults):
 
     def loss(self, network: nn.Module, batch: Batch, epoch: int) -> Outcome:
         output = network(*self.front_end(batch.audio, batch.visual))
-        losses = {"fused": self.method.loss(output, batch.label, epoch)}
-        losses |= {
-            name: self.method.cross_entropy(logits, batch.label) for name, logits in output.logits.unimodal.items()
-        }
-        return outcome_of(losses, output.logits, batch.label, output=output)
-
-    def on_gradients(self, outcome: Outcome, epoch: int) -> None:
-        self.method.on_gradients(outcome.output, outcome.evidence.labels, epoch)
+        logits, labels = output.logits, batch.label
+        losses = {name: self.balance.cross_entropy(each, labels)
+                  for name, each in ({"fused": logits.fused} | logits.unimodal).items()}  # fmt: skip
+        losses["fused"] = self.balance.loss(losses["fused"], output, labels, epoch)
+        return outcome_of(losses, logits, labels, output=Asked(output, labels))
 
     def validate(self, epoch: int) -> tuple[Rank, dict[str, float]]:
-        """Ranked by the fused accuracy, then by its loss; the method sees the accuracies."""
+        """Ranked by the fused accuracy, then by its loss; ``balance`` sees the accuracies."""
         accuracies, loss = evaluate(self.module, self.front_end, self.val_loader, self.accelerator)
-        self.method.on_validation(accuracies, epoch)
+        self.balance.on_validation(accuracies, epoch)
         record = {f"val_accuracy_{name}": value for name, value in accuracies.items()}
         return (accuracies["fused"], -loss), record | {"val_loss": loss}
 
     def test(self) -> dict[str, float]:
         """Accuracies in percent on the test split, of the module as it is."""
         return evaluate(self.module, self.front_end, self.test_loader, self.accelerator)[0]
-
-    def state_dict(self) -> dict:
-        """The method's."""
-        return self.method.state_dict()
-
-    def load_state_dict(self, state: dict) -> None:
-        """Take back what ``state_dict`` gave."""
-        self.method.load_state_dict(state)

@@ -9,6 +9,7 @@ from accelerate import Accelerator
 from torch import Tensor, nn
 from torch.utils.data import BatchSampler
 
+from iemf.balance import Method
 from iemf.continual.data import ContinualData, FeatureBatch, FeatureSplit
 from iemf.continual.methods import ContinualMethod, ContinualStep
 from iemf.continual.model import ContinualNetwork, ContinualOutput
@@ -16,6 +17,7 @@ from iemf.errors import UserError
 from iemf.logits import FUSED, Logits
 from iemf.processes import sum_over_processes
 from iemf.seeds import Stream, mix_seed
+from iemf.training.balanced import Asked, Balanced
 from iemf.training.batches import read_batches, share
 from iemf.training.stage import Evidence, Outcome, Rank, StageDefaults
 from iemf.training.step import EVERY_EPOCH, Totals, Window, named_totals, outcome_of
@@ -30,7 +32,7 @@ class Portion(NamedTuple):
     head_window: Window = EVERY_EPOCH
 
 
-class TaskStage(StageDefaults):
+class TaskStage(Balanced, StageDefaults):
     """Learns the classes of one task.
 
     Args:
@@ -40,6 +42,7 @@ class TaskStage(StageDefaults):
         task: its number.
         exemplars: training rows of old classes that the memory holds.
         accelerator: of the run.
+        balance: of the modalities, made for ``module`` as it is in this task; none by default.
     """
 
     def __init__(
@@ -52,10 +55,12 @@ class TaskStage(StageDefaults):
         exemplars: Sequence[int],
         portion: Portion,
         accelerator: Accelerator,
+        balance: Method | None = None,
     ) -> None:
         super().__init__()
         self.module, self.teacher, self.method, self.data, self.task = module, teacher, method, data, task
         self.exemplars, self.portion, self.accelerator = list(exemplars), portion, accelerator
+        self.balance = balance or Method(module)
         self.name, self.about = f"task {task}", {"task": task}
         self.rows = data.train.rows_of(data.tasks[task])
         self.steps = -(-len(self.rows) // portion.batch_size)
@@ -83,9 +88,11 @@ class TaskStage(StageDefaults):
         current, (audio, visual, labels) = batch
         output = network(audio, visual)
         losses, further = self._losses(output, audio, visual, labels, current)
+        losses[FUSED] = self.balance.loss(losses[FUSED], output, labels, epoch)
         if epoch not in self.portion.head_window:
             losses = {name: loss if name == FUSED else 0 * loss for name, loss in losses.items()}
-        return outcome_of(losses, output.logits, labels, further, self._evidence(output.logits, labels, current))
+        evidence = self._evidence(output.logits, labels, current)
+        return outcome_of(losses, output.logits, labels, further, evidence, Asked(output, labels))
 
     @torch.no_grad()
     def _evidence(self, logits: Logits, labels: Tensor, current: int) -> Evidence:
@@ -109,8 +116,9 @@ class TaskStage(StageDefaults):
         return losses, self.method.further_loss(output, old, step)
 
     def validate(self, epoch: int) -> tuple[Rank, dict[str, float]]:
-        """Ranked by the fused accuracy on all classes so far, then by its loss."""
+        """Ranked by the fused accuracy on all classes so far, then by its loss; ``balance`` sees the accuracies."""
         accuracies, loss = self.accuracies("val", self.data.tasks[: self.task + 1])
+        self.balance.on_validation(accuracies, epoch)
         record = {f"val_accuracy_{name}": value for name, value in accuracies.items()}
         return (accuracies["fused"], -loss), record | {"val_loss": loss}
 
