@@ -7,11 +7,13 @@ from typing import Any, ClassVar, Literal
 from experiments.sweep import published
 from experiments.sweep.balance import BalancedRun, balanced_labels
 from experiments.sweep.options import (
+    DEFAULTS,
     OF_IEMF,
     CommonOptions,
     ReadBy,
     Variant,
     check_common,
+    check_features,
     check_least,
     filled,
     of_iemf,
@@ -47,7 +49,7 @@ MODEL_LABELS = balanced_labels({"baseline": "baseline", "st-avqa": "ST-AVQA", GR
 
 @dataclass(frozen=True)
 class TrainingConfig(CommonOptions):
-    """What every run of a comparison shares. None stands for the default of the data set and the recipe."""
+    """What every run of a comparison shares."""
 
     dataset: DatasetName = "av-digits-qa"
     """av-digits-qa is embedded (extra "digits"): scenes of digits, seen and spoken. music-avqa needs --data-root."""
@@ -59,16 +61,9 @@ class TrainingConfig(CommonOptions):
     """paper: He et al. 2025. original: optimiser and epochs of Li et al. 2022. released: as the code released with
     He et al. 2025: momentum and a schedule, no tanh around the fusion layer, noise on its gradient after ξ.
     av-digits-qa has an optimiser and epochs of its own, so original is nothing to it."""
-    epochs: int | None = None
     match_epochs: int | None = None
     """st-avqa: of stage 1, which learns whether sound and picture belong together."""
-    batch_size: int | None = None
-    """Questions in a step."""
     optimizer: Literal["sgd", "adam"] | None = None
-    lr: float | None = None
-    momentum: float | None = None
-    """sgd: momentum."""
-    weight_decay: float | None = None
     drop_every: int | None = None
     """Epochs after which the learning rate falls to a tenth, again and again."""
     width: int | None = None
@@ -131,7 +126,7 @@ def defaults_of(run: RunConfig) -> dict[str, Any]:
     if run.optimizer == "sgd":
         chosen.setdefault("momentum", 0.0)
     scale = "step" if chosen["optimizer"] == "adam" and run.recipe != "released" else "gradient"
-    return chosen | {"gamma": 1.0, "gate": "tanh", "scale": scale, "modulate_from": 0, "time_steps": 4, "cache": CACHE}
+    return chosen | DEFAULTS | {"scale": scale, "cache": CACHE}
 
 
 def resolve(run: RunConfig) -> RunConfig:
@@ -150,13 +145,7 @@ def resolve(run: RunConfig) -> RunConfig:
                         f"out")  # fmt: skip
     if run.width % 4:
         raise UserError(f"`width` {run.width} must be a multiple of 4, the number of attention heads")
-    if (run.data_root is None) != (run.dataset == "av-digits-qa"):
-        remedy = "is embedded; leave it out" if run.data_root else "needs it: the folder with json/ and features"
-        raise UserError(f"`data_root` {run.data_root}: `dataset` {run.dataset} {remedy}")
-    if run.dataset == "av-digits-qa" and run.recipe == "original":
-        raise UserError("`recipe` original is an optimiser and epochs, and av-digits-qa has its own; leave it out")
-    if run.recipe == "released" and run.network == "snn":
-        raise UserError("`recipe` released has no activations that could spike; leave out `networks` snn or `recipe`")
+    check_features(run, "av-digits-qa", "the folder with json/ and features")
     if run.recipe == "released" and run.scale == "step":
         raise UserError("`recipe` released has ξ on the gradient; leave out `scale` or use `recipe` paper")
     return run

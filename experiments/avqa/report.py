@@ -19,7 +19,7 @@ from iemf.avqa.accuracy import COLUMNS, OVERALL
 from iemf.avqa.digit_scenes import Scene
 from iemf.avqa.questions import Question
 from iemf.errors import UserError
-from iemf.files import read_json, write_atomically
+from iemf.files import read_json
 
 FIELDS = ("network", "model", "variant", "blind")
 ACCURACY = "test_accuracy"
@@ -42,14 +42,12 @@ SCENES, QUESTIONS = 3, 4  # of the picture
 def write(done: Done, out: Path, unfinished: int) -> str:
     """Write everything into ``out`` and return the tables as Markdown."""
     cells, example = cells_of(done), done[0][0]
-    out.mkdir(parents=True, exist_ok=True)
     table = markdown(cells, example, unfinished)
-    write_atomically(out / "table.md", table + "\n")
     records = summarise(cells, FIELDS, QUANTITIES)
     for record, cell in zip(records, cells, strict=True):
         record["test_accuracy_by_type"] = {name: summary(list(of.values()))
                                            for name, of in by_column(cells, cell).items()}  # fmt: skip
-    write_results(done, records, out)
+    write_results(done, table, records, out)
     seeing = {cell[:3]: {name: list(of.values()) for name, of in by_column(cells, cell).items()}
               for cell in cells if not cell[3]}  # fmt: skip
     title = f"{example.dataset}, {example.epochs} epochs, n = {max(map(len, cells.values()))} seed(s)"

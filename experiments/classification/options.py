@@ -11,6 +11,7 @@ import tyro
 
 from experiments.sweep import published
 from experiments.sweep.options import (
+    DEFAULTS,
     CommonOptions,
     ReadBy,
     RunBase,
@@ -61,7 +62,7 @@ ADAPTIVE_LR = 1e-3
 
 @dataclass(frozen=True)
 class TrainingConfig(CommonOptions):
-    """What every run of a comparison shares. None stands for the default of the recipe and the data set."""
+    """What every run of a comparison shares."""
 
     dataset: DatasetName = "av-digits"
     """av-digits is embedded (extra "digits"); folder is a tree of your own; the others are prepared first."""
@@ -69,13 +70,7 @@ class TrainingConfig(CommonOptions):
     """all but av-digits: what experiments.prepare made; folder: that, or the tree itself."""
     recipe: Literal["paper", "released"] = "paper"
     """released does as the code released with the paper does, where it departs from the paper."""
-    epochs: int | None = None
-    batch_size: int | None = None
     optimizer: Literal["sgd", "adam", "adamw"] | None = None
-    lr: float | None = None
-    momentum: float | None = None
-    """sgd: momentum."""
-    weight_decay: float | None = None
     lr_drop: int | None = None
     """Divide the learning rate by ten from this epoch on; -1: never."""
     width: int | None = None
@@ -169,8 +164,7 @@ def defaults_of(config: RunConfig) -> dict[str, Any]:
         defaults["lr_drop"] = round(DIGITS_DROP * (config.epochs or defaults["epochs"]))
     scale = "step" if optimizer in ADAPTIVE and config.recipe == "paper" else "gradient"
     window = RELEASED_MODULATE_FROM.get(config.dataset, 0) if config.recipe == "released" else 0
-    defaults |= {"gamma": 1.0, "gate": "tanh", "scale": scale, "modulate_from": window}
-    defaults |= {"time_steps": 4, "lif_backend": "auto"}
+    defaults |= DEFAULTS | {"scale": scale, "modulate_from": window, "lif_backend": "auto"}
     defaults.setdefault("workers", max(0, (os.cpu_count() or 1) - 1))
     return defaults
 

@@ -22,10 +22,8 @@ LABELS = {name: method.label for name, method in METHODS.items()}
 def write(done: Done, out: Path, unfinished: int) -> str:
     """Write everything into ``out`` and return the table as Markdown."""
     cells, example = cells_of(done), done[0][0]
-    out.mkdir(parents=True, exist_ok=True)
     table = markdown(cells, example, unfinished)
-    write_atomically(out / "table.md", table + "\n")
-    write_results(done, summarise(cells, ("network", "method", "variant"), QUANTITIES), out)
+    write_results(done, table, summarise(cells, ("network", "method", "variant"), QUANTITIES), out)
     write_atomically(out / "results.csv", as_csv(done))
     write_atomically(out / "epochs.csv", epochs_as_csv(done))
     draw(done, cells, out)

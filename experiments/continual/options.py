@@ -7,10 +7,12 @@ from typing import Any, ClassVar, Literal
 from experiments.sweep import published
 from experiments.sweep.balance import BalancedRun
 from experiments.sweep.options import (
+    DEFAULTS,
     CommonOptions,
     ReadBy,
     Variant,
     check_common,
+    check_features,
     check_least,
     filled,
     of_iemf,
@@ -46,7 +48,7 @@ RATES = {"sgd": 1e-2, "adam": 1e-3}
 
 @dataclass(frozen=True)
 class TrainingConfig(CommonOptions):
-    """What every run of a comparison shares. None stands for the default of the benchmark and the recipe."""
+    """What every run of a comparison shares."""
 
     dataset: DatasetName = "av-digits-ci"
     """av-digits-ci is embedded (extra "digits"): five tasks of two digits. The others need --data-root."""
@@ -59,17 +61,9 @@ class TrainingConfig(CommonOptions):
     original is nothing to it."""
     tasks: int | None = None
     """How many tasks of equal size."""
-    epochs: int | None = None
-    """Of each task."""
-    batch_size: int | None = None
-    """Samples of the task in a step; exemplars come on top."""
     exemplar_batch_size: int | None = None
     """ssil, av-cil: exemplars in a step."""
     optimizer: Literal["sgd", "adam"] | None = None
-    lr: float | None = None
-    momentum: float | None = None
-    """sgd: momentum."""
-    weight_decay: float | None = None
     features: int | None = None
     """F, what the classifier sees."""
     memory: int | None = None
@@ -140,7 +134,7 @@ def defaults_of(run: RunConfig) -> dict[str, Any]:
     scale = (
         "step" if chosen["optimizer"] == "adam" or (run.recipe == "released" and run.method == "av-cil") else "gradient"
     )
-    return chosen | {"gamma": 1.0, "gate": "tanh", "scale": scale, "modulate_from": 0, "time_steps": 4}
+    return chosen | DEFAULTS | {"scale": scale}
 
 
 def released_of(run: RunConfig) -> dict[str, Any]:
@@ -164,11 +158,7 @@ def resolve(run: RunConfig) -> RunConfig:
                       "weight_decay": 0, "momentum": 0, "instance": 0, "category": 0})  # fmt: skip
     if run.tasks is not None and run.tasks < 2:
         raise UserError(f"`tasks` {run.tasks} must be 2 or more: one task leaves nothing to forget")
-    if (run.data_root is None) != (run.dataset == "av-digits-ci"):
-        remedy = "is embedded; leave it out" if run.data_root else "needs it: the folder with its features"
-        raise UserError(f"`data_root` {run.data_root}: `dataset` {run.dataset} {remedy}")
-    if run.dataset == "av-digits-ci" and run.recipe == "original":
-        raise UserError("`recipe` original is an optimiser and epochs, and av-digits-ci has its own; leave it out")
+    check_features(run, "av-digits-ci", "the folder with its features")
     if run.recipe == "released":
         check_released(run)
     return run
@@ -176,8 +166,6 @@ def resolve(run: RunConfig) -> RunConfig:
 
 def check_released(run: RunConfig) -> None:
     """Raise UserError for what the released code cannot do."""
-    if run.network == "snn":
-        raise UserError("`recipe` released has no activations that could spike; leave out `networks` snn or `recipe`")
     scale = defaults_of(run)["scale"]
     if run.variant == "iemf" and (run.scale != scale or run.modulate_from):
         raise UserError(f"`recipe` released has ξ on the {scale} of {run.method}, in epochs of its own; leave out "

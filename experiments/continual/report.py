@@ -10,7 +10,6 @@ from experiments.sweep.table import table_lines
 from iemf.analysis import continual_plots
 from iemf.analysis.style import VARIANT_LABELS
 from iemf.continual.methods import METHODS
-from iemf.files import write_atomically
 
 MEASURES = {"mean_accuracy": "AIA", "average_forgetting": "AFR"}
 QUANTITIES = (*MEASURES, "test_accuracy", "test_accuracy_audio", "test_accuracy_visual", "xi", "firing_rate")
@@ -20,13 +19,11 @@ LABELS = balanced_labels({name: method.label for name, method in METHODS.items()
 def write(done: Done, out: Path, unfinished: int) -> str:
     """Write everything into ``out`` and return the table as Markdown."""
     cells, example = cells_of(done), done[0][0]
-    out.mkdir(parents=True, exist_ok=True)
     table = markdown(cells, done, unfinished)
-    write_atomically(out / "table.md", table + "\n")
     records = summarise(cells, ("network", "method", "variant"), QUANTITIES)
     for record, by_seed in zip(records, cells.values(), strict=True):
         record["accuracies"] = [by_seed[seed]["accuracies"] for seed in record["seeds"]]
-    write_results(done, records, out)
+    write_results(done, table, records, out)
     title = f"{example.dataset}, {epochs_of(done)} epochs a task, n = {max(map(len, cells.values()))} seed(s)"
     curves = {cell: [r["average_accuracies"] for r in by_seed.values()] for cell, by_seed in cells.items()}
     continual_plots.average_accuracy(curves, LABELS, out / "average_accuracy.png", title)

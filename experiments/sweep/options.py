@@ -16,12 +16,21 @@ Variant = Literal["vanilla", "joint", "iemf"]
 Flag = Annotated[bool, tyro.conf.FlagCreatePairsOff]
 VARIANTS: tuple[Variant, ...] = ("vanilla", "joint", "iemf")
 OF_IEMF = ("gamma", "gate", "scale", "modulate_from")
+DEFAULTS = {"gamma": 1.0, "gate": "tanh", "modulate_from": 0, "time_steps": 4}  # of every task
 
 
 @dataclass(frozen=True)
 class CommonOptions:
-    """What every run of every task can be told. None stands for the default."""
+    """What every run of every task can be told. None stands for the default of the data set and the recipe."""
 
+    epochs: int | None = None
+    """In class-incremental learning, of each task."""
+    batch_size: int | None = None
+    """Samples in a step; in class-incremental learning exemplars come on top."""
+    lr: float | None = None
+    momentum: float | None = None
+    """sgd: momentum."""
+    weight_decay: float | None = None
     gamma: float | None = None
     """IEMF: γ of Eq. 10; 1 by default."""
     gate: Literal["tanh", "softsign", "erf", "arctan"] | None = None
@@ -219,6 +228,23 @@ def check_least(run: object, least: Mapping[str, float]) -> None:
         value = getattr(run, name)
         if value is not None and not bound <= value < math.inf:
             raise UserError(f"`{name}` {shown(value)} must be {bound} or more")
+
+
+def check_features(run: Any, embedded: str, folder: str) -> None:
+    """Raise UserError for what does not fit a run of a task that reads features.
+
+    Args:
+        run: with a ``dataset``, a ``data_root`` and a ``recipe``.
+        embedded: the data set that comes with the toolkit.
+        folder: what ``data_root`` is for the others, in words.
+    """
+    if (run.data_root is None) != (run.dataset == embedded):
+        remedy = "is embedded; leave it out" if run.data_root else f"needs it: {folder}"
+        raise UserError(f"`data_root` {run.data_root}: `dataset` {run.dataset} {remedy}")
+    if run.dataset == embedded and run.recipe == "original":
+        raise UserError(f"`recipe` original is an optimiser and epochs, and {embedded} has its own; leave it out")
+    if run.recipe == "released" and run.network == "snn":
+        raise UserError("`recipe` released has no activations that could spike; leave out `networks` snn or `recipe`")
 
 
 def check_common(run: Any) -> None:

@@ -11,6 +11,8 @@ from collections.abc import Callable
 import torch
 from torch import Tensor, nn
 
+from iemf.avqa.attention import QuestionGuidedAttention
+from iemf.avqa.question_encoder import QuestionEncoder
 from iemf.logits import Logits
 from iemf.network import Output
 
@@ -49,11 +51,41 @@ class AnswerNetwork(nn.Module):
         return {"audio": self.head_audio, "visual": self.head_visual}
 
 
-class Answering:
-    """What the baseline and ST-AVQA show a balancing method (:class:`iemf.balance.Fusing`), with their ``answer``."""
+class Answering(nn.Module):
+    """What the baseline and ST-AVQA have alike: the question, attention to it, the answer; and how they show themselves
+    to a balancing method (:class:`iemf.balance.Fusing`).
 
-    answer: AnswerNetwork
+    audio [B, T, D_a], visual [B, T, C, H, W], words [B, L] -> :class:`iemf.network.Output`.
+
+    Args:
+        audio_size, visual_size: D_a and C.
+        words, answers: sizes of the vocabulary.
+        width: of the question, of both attended features and of the fusion.
+        activation: around the fusion layer.
+        train_encoders_by_heads: see :class:`AnswerNetwork`.
+    """
+
     splits = False  # between fc_fusion and the logits lie the question, an activation and fc_answer
+
+    def __init__(
+        self,
+        audio_size: int,
+        visual_size: int,
+        words: int,
+        answers: int,
+        width: int = 512,
+        activation: Callable[[], nn.Module] = nn.Tanh,
+        train_encoders_by_heads: bool = True,
+    ) -> None:
+        super().__init__()
+        self.question = QuestionEncoder(words, width)
+        self.make_senses(audio_size, visual_size, width)
+        self.attention_audio, self.attention_visual = (QuestionGuidedAttention(width) for _ in range(2))
+        self.answer = AnswerNetwork(width, answers, activation, train_encoders_by_heads)
+
+    def make_senses(self, audio_size: int, visual_size: int, width: int) -> None:
+        """Make the layers between the inputs and the attention, in this place of the random stream."""
+        raise NotImplementedError
 
     @property
     def heads(self) -> dict[str, nn.Linear]:

@@ -4,39 +4,19 @@ The match network of stage 1 gives a and v_g at every time; both are attended to
 over time are added before they are fused.
 """
 
-from collections.abc import Callable
-
 from torch import Tensor, nn
 
-from iemf.avqa.answer import Answering, AnswerNetwork
-from iemf.avqa.attention import QuestionGuidedAttention
+from iemf.avqa.answer import Answering
 from iemf.avqa.grounding import MatchNetwork
 from iemf.avqa.pairs import MatchLogits, Others
-from iemf.avqa.question_encoder import QuestionEncoder
 from iemf.network import Output
 
 
-class STAVQA(Answering, nn.Module):
-    """audio [B, T, D_a], visual [B, T, C, H, W], words [B, L] -> :class:`iemf.network.Output`.
+class STAVQA(Answering):
+    """Grounding, then attention over time; arguments as of :class:`~iemf.avqa.answer.Answering`."""
 
-    Arguments as those of :class:`~iemf.avqa.baseline.Baseline`.
-    """
-
-    def __init__(
-        self,
-        audio_size: int,
-        visual_size: int,
-        words: int,
-        answers: int,
-        width: int = 512,
-        activation: Callable[[], nn.Module] = nn.Tanh,
-        train_encoders_by_heads: bool = True,
-    ) -> None:
-        super().__init__()
-        self.question = QuestionEncoder(words, width)
+    def make_senses(self, audio_size: int, visual_size: int, width: int) -> None:
         self.grounding = MatchNetwork(audio_size, visual_size, width)
-        self.attention_audio, self.attention_visual = (QuestionGuidedAttention(width) for _ in range(2))
-        self.answer = AnswerNetwork(width, answers, activation, train_encoders_by_heads)
 
     def forward(
         self, audio: Tensor, visual: Tensor, words: Tensor, others: Others | None = None

@@ -19,12 +19,11 @@ from iemf.avqa.st_avqa import STAVQA
 from iemf.avqa.vocabulary import UNKNOWN
 from iemf.balance import Method
 from iemf.network import Output
-from iemf.processes import sum_over_processes
 from iemf.seeds import Stream, mix_seed
 from iemf.training.balanced import Asked, Balanced
 from iemf.training.batches import read_batches, share
 from iemf.training.stage import Outcome, Rank, StageDefaults
-from iemf.training.step import Totals, named_totals, outcome_of
+from iemf.training.step import Totals, accuracies_of, named_totals, outcome_of, ranked
 
 MATCH_WEIGHT = 0.5  # of the match loss in stage 2
 
@@ -83,8 +82,8 @@ class _Questions(StageDefaults):
         """Over all processes."""
         added = Totals(self.device)
         for named, counts in totals:
-            added.add(named if counts else {name: 0 * value for name, value in named.items()})
-        return added.read(sum_over_processes)
+            added.add(named, counts)
+        return added.read()
 
 
 class MatchStage(_Questions):
@@ -152,12 +151,9 @@ class AnswerStage(Balanced, _Questions):
         """Ranked by the share of questions answered rightly, then by the loss; ``balance`` sees the shares."""
         self.module.eval()
         sums = self._sums(self._validation())
-        right = {name.removeprefix("correct_"): 100 * total / len(self.val) for name, total in sums.items()
-                 if name.startswith("correct_")}  # fmt: skip
-        self.balance.on_validation(right, epoch)
-        loss = sums["loss"] / len(self.val)
-        record = {f"val_accuracy_{name}": value for name, value in right.items()}
-        return (right["fused"], -loss), record | {"val_loss": loss}
+        accuracies = accuracies_of(sums, len(self.val))
+        self.balance.on_validation(accuracies, epoch)
+        return ranked(accuracies, sums["loss"] / len(self.val))
 
     @torch.no_grad()
     def _validation(self) -> Iterator[tuple[dict[str, Tensor], bool]]:

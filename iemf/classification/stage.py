@@ -11,7 +11,7 @@ from iemf.data.base import AudioVisualData, Batch, evaluation_loader, training_l
 from iemf.network import AudioVisualNetwork
 from iemf.training.balanced import Asked, Balanced
 from iemf.training.stage import Outcome, Rank, StageDefaults
-from iemf.training.step import outcome_of
+from iemf.training.step import outcome_of, ranked
 
 
 class ClassificationStage(Balanced, StageDefaults):
@@ -67,8 +67,7 @@ class ClassificationStage(Balanced, StageDefaults):
         """Ranked by the fused accuracy, then by its loss; ``balance`` sees the accuracies."""
         accuracies, loss = evaluate(self.module, self.front_end, self.val_loader, self.accelerator)
         self.balance.on_validation(accuracies, epoch)
-        record = {f"val_accuracy_{name}": value for name, value in accuracies.items()}
-        return (accuracies["fused"], -loss), record | {"val_loss": loss}
+        return ranked(accuracies, loss)
 
     def test(self) -> dict[str, float]:
         """Accuracies in percent on the test split, of the module as it is."""

@@ -15,12 +15,11 @@ from iemf.continual.methods import ContinualMethod, ContinualStep
 from iemf.continual.model import ContinualNetwork, ContinualOutput
 from iemf.errors import UserError
 from iemf.logits import FUSED, Logits
-from iemf.processes import sum_over_processes
 from iemf.seeds import Stream, mix_seed
 from iemf.training.balanced import Asked, Balanced
 from iemf.training.batches import read_batches, share
 from iemf.training.stage import Evidence, Outcome, Rank, StageDefaults
-from iemf.training.step import EVERY_EPOCH, Totals, Window, named_totals, outcome_of
+from iemf.training.step import EVERY_EPOCH, Totals, Window, accuracies_of, named_totals, outcome_of, ranked
 
 
 class Portion(NamedTuple):
@@ -119,8 +118,7 @@ class TaskStage(Balanced, StageDefaults):
         """Ranked by the fused accuracy on all classes so far, then by its loss; ``balance`` sees the accuracies."""
         accuracies, loss = self.accuracies("val", self.data.tasks[: self.task + 1])
         self.balance.on_validation(accuracies, epoch)
-        record = {f"val_accuracy_{name}": value for name, value in accuracies.items()}
-        return (accuracies["fused"], -loss), record | {"val_loss": loss}
+        return ranked(accuracies, loss)
 
     @torch.no_grad()
     def accuracies(self, split_name: str, tasks: Iterable[range]) -> tuple[dict[str, float], float]:
@@ -139,16 +137,13 @@ class TaskStage(Balanced, StageDefaults):
         for batch in read_batches(split.__getitems__, mine or parts[:1], self.accelerator.device):
             logits = self.module(batch.audio, batch.visual).logits
             loss = F.cross_entropy(logits.fused, batch.label, reduction="mean")
-            sums = named_totals({"loss": loss}, logits, batch.label)
-            totals.add(sums if mine else {name: 0 * value for name, value in sums.items()})
-        sums = totals.read(sum_over_processes)
+            totals.add(named_totals({"loss": loss}, logits, batch.label), counts=bool(mine))
+        sums = totals.read()
         if not abs(sums["loss"]) < float("inf"):
             self._name_not_finite(split, rows)
             raise UserError(f"training diverged: the loss on {split_name} is {sums['loss']}; train anew in another "
                             f"`out` with a lower `lr`")  # fmt: skip
-        right = {name.removeprefix("correct_"): 100 * total / len(rows) for name, total in sums.items()
-                 if name.startswith("correct_")}  # fmt: skip
-        return right, sums["loss"] / len(rows)
+        return accuracies_of(sums, len(rows)), sums["loss"] / len(rows)
 
     def explain(self) -> None:
         """The features may hold what is no number."""
