@@ -10,6 +10,7 @@ from experiments.avqa import data as qa_data
 from experiments.avqa.options import GROUNDING, RunConfig
 from experiments.sweep.balance import PLAIN
 from experiments.sweep.build import balance_of, modulation_of, optimizer_of
+from iemf.avqa.answer import Answering
 from iemf.avqa.baseline import Baseline
 from iemf.avqa.data import AVQAData
 from iemf.avqa.grounding import MatchNetwork
@@ -35,7 +36,7 @@ def activation(run: RunConfig) -> nn.Module:
     return nn.Identity() if run.recipe == "released" else nn.Tanh()
 
 
-def build_network(run: RunConfig, data: AVQAData, taught: bool = True) -> Baseline | STAVQA | MatchNetwork:
+def build_network(run: RunConfig, data: AVQAData, taught: bool = True) -> Answering | MatchNetwork:
     """With initial weights of the run's seed; if ``taught``, ST-AVQA with those that stage 1 has learnt."""
     torch.manual_seed(mix_seed(Stream.TASK, run.seed))
     if run.model == GROUNDING:

@@ -11,7 +11,7 @@ from accelerate.utils import gather_object
 from torch import Tensor, nn
 from torch.utils.data import BatchSampler
 
-from iemf.avqa.baseline import Baseline
+from iemf.avqa.answer import Answering
 from iemf.avqa.data import AVQABatch, AVQASplit
 from iemf.avqa.grounding import MatchNetwork
 from iemf.avqa.pairs import BELONGS, Others, draw_others, match_loss
@@ -129,7 +129,7 @@ class AnswerStage(Balanced, _Questions):
     """
 
     name = "answer"
-    module: Baseline | STAVQA
+    module: Answering
 
     def __init__(self, *of_questions: Any, balance: Method | None = None) -> None:
         super().__init__(*of_questions)
@@ -177,7 +177,7 @@ class GroundedAnswerStage(AnswerStage):
 
 @torch.no_grad()
 def predict(
-    module: Baseline | STAVQA,
+    module: Answering,
     split: AVQASplit,
     batch_size: int,
     accelerator: Accelerator,
