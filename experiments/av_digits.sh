@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# AV-Digits, all methods x {vanilla, joint, IEMF} x {ANN, SNN} x 3 seeds = 72 runs. The README has six: --seeds 0 1 2 3 4 5.
-# 18 minutes on two cores. Interrupted, it goes on where it stopped when started again.
+# AV-Digits, all methods x {vanilla, joint, IEMF} x {ANN, SNN} x 3 seeds = 72 runs.
+# About an hour on two cores. Interrupted, it goes on where it stopped when started again.
 # OUT=dir moves the output; further options go to experiments.compare, e.g. --seeds 3 4 5.
 set -euo pipefail
 out=${OUT:-}

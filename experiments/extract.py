@@ -20,6 +20,7 @@ from tqdm import tqdm
 
 from experiments.sweep import command_line
 from experiments.sweep.options import check_least
+from experiments.sweep.runs import say
 from iemf.continual import public
 from iemf.continual.public import Lists
 from iemf.errors import UserError
@@ -28,6 +29,7 @@ from iemf.features.audio_mae import AudioMAE
 from iemf.features.films import Read, find_films
 from iemf.features.store import FAULTY, WAITING, FeatureStore, claim
 from iemf.features.video_mae import VideoMAE
+from iemf.lock import only_writer
 from iemf.pool import available_cores
 
 READ_BY = {
@@ -175,10 +177,13 @@ def batches(
     total: int,
     size: int | None = None,
 ) -> Iterator[list[Read]]:
-    """Decoded films under a bar that counts clips."""
+    """Decoded films under a bar that counts clips; what is doubtful about one is said."""
     with tqdm(total=total, initial=total - len(todo), desc="extract", unit="clip", disable=not config.progress,
               dynamic_ncols=True) as bar:  # fmt: skip
         for batch in films.decoded(todo, read, size or config.batch_size, read_ahead_of(config)):
+            for note in (note for item in batch for note in item.notes):
+                with bar.external_write_mode():
+                    say("extract", note)
             yield batch
             bar.update(len(batch))
 
@@ -214,7 +219,8 @@ def avqa(config: ExtractConfig) -> None:
 def main(config: ExtractConfig) -> None:
     """Extract what is missing."""
     check(config)
-    {"continual": continual, "avqa": avqa}[config.task](config)
+    with only_writer(config.out, "is extracting features"):
+        {"continual": continual, "avqa": avqa}[config.task](config)
 
 
 if __name__ == "__main__":

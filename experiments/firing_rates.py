@@ -81,7 +81,7 @@ def of_encoders(run: Path, config: RunConfig, weights: dict[str, torch.Tensor], 
         prepared, loader = accelerator.prepare(network, evaluation_loader(data.test, batch_size))
         front_end = data.front_end.to(accelerator.device)
         with FiringRates(network.encoders) as rates, OperationCount(network.encoders) as operations:
-            accuracies, _ = evaluate(prepared, front_end, loader, accelerator)
+            accuracies = evaluate(prepared, front_end, loader, accelerator).accuracies
     return {
         "run": str(run),
         "samples": len(data.test),

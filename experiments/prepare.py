@@ -15,6 +15,7 @@ from typing import Annotated, Literal
 import tyro
 
 from experiments.sweep import command_line
+from experiments.sweep.runs import say
 from iemf.analysis.preview import preview
 from iemf.data.clip import visible
 from iemf.data.preparation import archive, manifest
@@ -24,6 +25,7 @@ from iemf.data.preparation.run import claim, prepare
 from iemf.data.sets import crema_d, folder, kinetics_sounds, urbansound8k_av
 from iemf.errors import UserError
 from iemf.files import read_json, write_json
+from iemf.lock import only_writer
 from iemf.pool import available_cores
 
 # Each offers list_clips(source, lists, seed), FORM and PUBLISHED.
@@ -94,7 +96,8 @@ def main(config: PrepareConfig) -> None:
         if config.source is None:
             of = "of your own clips" if config.dataset == "folder" else f"that holds {config.dataset}"
             raise UserError(f"--source is missing: the folder or archive {of} (docs/datasets.md)")
-        run(config, config.source.expanduser().absolute(), out, wanted)
+        with only_writer(out, "is preparing data"):
+            run(config, config.source.expanduser().absolute(), out, wanted)
     print("\n".join(manifest.validate(out, config.dataset, published, config.progress)))
 
 
@@ -121,6 +124,8 @@ def run(config: PrepareConfig, source: Path, out: Path, wanted: Form) -> None:
         raise UserError(f"--source {source} does not exist")
     lists = None if config.lists is None else config.lists.expanduser().absolute()
     listing = DATASETS[config.dataset].list_clips(source, lists, config.split_seed or 0)
+    for remark in listing.remarks:
+        say("prepare", command_line.as_options(remark))
     listing = replace(listing, made_from=listing.made_from | origin)
     jobs = config.jobs or available_cores()
     content = prepare(listing, source, out, config.dataset, wanted, jobs, config.max_skipped, config.progress)

@@ -2,13 +2,11 @@
 
     W_f <- W_f - η·ξ·∇W_f        W_f: the fusion layer's own parameters, nothing else
 
-Two ways to apply ξ, the same for plain SGD:
-
-    gradient   ∇W_f is multiplied by ξ before the optimiser sees it
-    step       the optimiser's update of W_f is multiplied by ξ. Adam divides a gradient by its own running size and
-               so cancels most of any factor put on it; scaling the update is a learning rate of η·ξ for this step.
+ξ multiplies the gradient or the optimiser's update: :mod:`iemf.scaling`.
 """
 
+import warnings
+import weakref
 from collections.abc import Callable, Iterable, Sequence
 from typing import NamedTuple
 
@@ -24,8 +22,8 @@ from iemf.coefficient import (
     true_class_probability,
 )
 from iemf.processes import sum_over_processes
+from iemf.scaling import Scaling, default_scale
 
-SCALES = ("gradient", "step")
 Reduce = Callable[[Tensor], Tensor]
 
 
@@ -40,11 +38,16 @@ class Effect(NamedTuple):
 class InverseEffectiveness:
     """Scale the update of the fusion parameters by ξ. Call ``modulate`` between ``backward()`` and ``step()``.
 
+    Where the gradient accumulates over micro-batches, call ``collect`` with each of them but the last and ``modulate``
+    with the last: there is one ξ, from S_uni and S_av over the samples of all of them, and it multiplies the whole
+    gradient once, as it would that of one large batch. Processes speak to each other in ``modulate`` alone, so
+    ``collect`` may run under ``no_sync``.
+
     Args:
         parameters: the fusion layer's parameters, ``model.fusion.parameters()``, or the layer itself; each counts once.
         gamma: γ > 0 of Eq. 10.
         gate: κ of Eq. 10, bounded and odd.
-        scale: "gradient" or "step", see above.
+        scale: "gradient" or "step", see :mod:`iemf.scaling`.
         optimizer: needed by "step": the optimiser that updates ``parameters``.
         reduce: sums a tensor over the processes of a distributed run, so that every replica has the same ξ. The
             default does so wherever ``torch.distributed`` runs.
@@ -67,26 +70,11 @@ class InverseEffectiveness:
     ) -> None:
         self.parameters = checked_parameters(parameters)
         check_gamma(gamma)
-        if scale not in SCALES:
-            raise ValueError(f"scale must be one of {SCALES}, got {scale!r}")
         self.gamma, self.gate, self.scale, self.reduce = gamma, gate, scale, reduce
+        self.scaling = Scaling(self.parameters, scale, optimizer)
         self.last: Tensor | None = None  # ξ that was applied last
-        if scale == "step":
-            if optimizer is None:
-                raise ValueError('scale="step" needs optimizer=, the optimiser that updates the parameters')
-            self._pending: Tensor | None = None
-            self._before: list[Tensor] = []
-            inner = getattr(optimizer, "optimizer", None)
-            optimizer = inner if isinstance(inner, torch.optim.Optimizer) else optimizer  # Accelerate's wrapper
-            held = {id(p) for group in optimizer.param_groups for p in group["params"]}
-            if missing := sum(id(p) not in held for p in self.parameters):
-                raise ValueError(f"the optimiser does not update {missing} of the {len(self.parameters)} parameters; "
-                                 f"hand in the one that does")  # fmt: skip
-            for p in self.parameters:  # a new gradient: the step of the last ξ, if it is still to come, was skipped
-                if p.requires_grad:
-                    p.register_post_accumulate_grad_hook(self._forget)
-            optimizer.register_step_pre_hook(self._remember)
-            optimizer.register_step_post_hook(self._shorten)
+        self._collected: Tensor | None = None  # sums over the micro-batches before this one
+        self._seen: tuple[weakref.ref | None, int] = None, 0  # the gradient behind the last ξ, and the weights' version
 
     def modulate(self, unimodal: Sequence[Tensor], fused: Tensor, labels: Tensor) -> Tensor:
         """Compute ξ from this batch's logits and apply it to this batch's update: ``measure``, then ``apply``.
@@ -103,9 +91,31 @@ class InverseEffectiveness:
         self.apply(effect.xi)
         return effect.xi
 
+    def collect(self, unimodal: Sequence[Tensor], fused: Tensor, labels: Tensor) -> None:
+        """Count the samples of a micro-batch in the ξ of the next ``modulate``; changes no gradient.
+
+        Arguments as of ``modulate``; every micro-batch has the same modalities.
+        """
+        self._collected = self._sums(unimodal, fused, labels)
+
     @torch.no_grad()
     def measure(self, unimodal: Sequence[Tensor], fused: Tensor, labels: Tensor) -> Effect:
-        """ξ of this batch and the strengths it comes from; changes nothing. Arguments as of ``modulate``."""
+        """ξ of this batch (and of what ``collect`` was told of) and the strengths it comes from; changes nothing.
+
+        Arguments as of ``modulate``.
+        """
+        sums = self.reduce(self._sums(unimodal, fused, labels))
+        count = sums[-1].clamp(min=1)
+        alone, together = sums[:-2].mean() / count, sums[-2] / count
+        return Effect(self.coefficient(alone, together), alone, together)
+
+    def coefficient(self, unimodal: Tensor, fused: Tensor) -> Tensor:
+        """ξ of S_uni and S_av, tensors of any one shape, with this γ and κ."""
+        return inverse_effectiveness(unimodal, fused, self.gamma, self.gate)
+
+    @torch.no_grad()
+    def _sums(self, unimodal: Sequence[Tensor], fused: Tensor, labels: Tensor) -> Tensor:
+        """Probabilities of the true class, summed, a modality each and the fusion's, then how many samples count."""
         if not unimodal:
             raise ValueError("modulate needs the logits of at least one modality")
         logits = (*unimodal, fused)
@@ -113,43 +123,37 @@ class InverseEffectiveness:
             raise ValueError(f"the logits of all modalities and of the fusion need one shape, got {sorted(shapes)}")
         # All at once: one by one, their tiny operations are 2 % of a small step.
         scores = true_class_probability(torch.stack(logits), labels).sum(-1)
-        sums = self.reduce(torch.cat([scores, (labels != IGNORED).sum(0, keepdim=True).to(scores.dtype)]))
-        count = sums[-1].clamp(min=1)
-        alone, together = sums[:-2].mean() / count, sums[-2] / count
-        return Effect(inverse_effectiveness(alone, together, self.gamma, self.gate), alone, together)
+        sums = torch.cat([scores, (labels != IGNORED).sum(0, keepdim=True).to(scores.dtype)])
+        if self._collected is None:
+            return sums
+        if len(sums) != len(self._collected):
+            raise ValueError(
+                f"{len(sums) - 2} modalities in this micro-batch, {len(self._collected) - 2} in those before"
+            )
+        return sums + self._collected
 
     @torch.no_grad()
     def apply(self, xi: Tensor) -> None:
         """Scale the gradient now, or the optimiser's coming step."""
-        self.last = xi
-        if self.scale == "step":
-            self._pending = xi
-        else:
-            gradients = [p.grad for p in self.parameters if p.grad is not None]
-            if gradients:
-                torch._foreach_mul_(gradients, xi)
+        self._see_one_gradient_once()
+        self.last, self._collected = xi, None
+        self.scaling.apply(xi)
+
+    def _see_one_gradient_once(self) -> None:
+        """Warn where ξ is applied again to a gradient that has grown, and no step was taken in between."""
+        parameter = next((p for p in self.parameters if p.grad is not None), None)
+        if parameter is None:
+            return
+        gradient, version = self._seen
+        if gradient is not None and gradient() is parameter.grad and version == parameter._version:
+            warnings.warn("modulate was called twice for one step, so ξ acts twice on the first gradient: for "
+                          "micro-batches call collect with all but the last", stacklevel=4)  # fmt: skip
+        self._seen = weakref.ref(parameter.grad), parameter._version
 
     def repeat(self) -> None:
         """Apply the last ξ once more; nothing where there was none."""
         if self.last is not None:
             self.apply(self.last)
-
-    def _forget(self, _: Tensor) -> None:
-        self._pending = None
-
-    @torch.no_grad()
-    def _remember(self, *_: object) -> None:
-        if self._pending is not None:
-            self._before = [p.detach().clone() for p in self.parameters]
-
-    @torch.no_grad()
-    def _shorten(self, *_: object) -> None:
-        """W <- W_before + ξ·(W_after - W_before): exact for every optimiser, and ξ stays on the device."""
-        if self._pending is not None:
-            updates = torch._foreach_sub(self.parameters, self._before)
-            torch._foreach_mul_(updates, self._pending)
-            torch._foreach_copy_(self.parameters, torch._foreach_add(self._before, updates))
-            self._pending, self._before = None, []
 
     def state_dict(self) -> dict:
         """The last ξ."""
@@ -168,8 +172,15 @@ class ReleasedInverseEffectiveness(InverseEffectiveness):
     Arguments as above without ``scale`` (the released code knows the gradient alone), plus ``seed`` of the noise.
     """
 
-    def __init__(self, parameters: Iterable[nn.Parameter], gate: Gate = torch.tanh, *, seed: int = 0) -> None:
-        super().__init__(parameters, gate=gate)
+    def __init__(
+        self,
+        parameters: Iterable[nn.Parameter],
+        gate: Gate = torch.tanh,
+        *,
+        seed: int = 0,
+        optimizer: torch.optim.Optimizer | None = None,
+    ) -> None:
+        super().__init__(parameters, gate=gate, optimizer=optimizer)
         self.generator = torch.Generator(self.parameters[0].device).manual_seed(seed)
 
     @torch.no_grad()
@@ -237,7 +248,7 @@ def make_modulation(
         released: as the code released with He et al. 2025, which adds noise where it scales the gradient.
         seed: of that noise.
     """
-    scale = scale or ("gradient" if isinstance(optimizer, torch.optim.SGD) else "step")
+    scale = scale or default_scale(optimizer)
     if released and scale == "gradient":
-        return ReleasedInverseEffectiveness(parameters, GATES[gate], seed=seed)
+        return ReleasedInverseEffectiveness(parameters, GATES[gate], seed=seed, optimizer=optimizer)
     return InverseEffectiveness(parameters, gamma, GATES[gate], scale, optimizer=optimizer)

@@ -1,6 +1,6 @@
 """ResNet-18 with pre-activation blocks, one topology for artificial and spiking networks.
 
-    stem:  7x7 conv /2 - norm - neuron - 3x3 max-pool /2
+    stem:  7x7 conv /2 - norm - neuron - 3x3 max-pool /2; for small pictures a form that leaves more of them
     block: norm - neuron - 3x3 conv - norm - neuron - 3x3 conv, + x; where the shape changes x goes through
            norm - neuron - 1x1 conv. Two blocks in each of four stages, width w, 2w, 4w, 8w.
     head:  mean over space (and time) -> [B, 8w]. No norm or neuron after the last stage: features are real.
@@ -9,12 +9,29 @@ The neuron is handed in. This network has no time; one that has, overrides the t
 """
 
 from collections.abc import Callable
+from typing import Literal, NamedTuple
 
 import torch
 from torch import Tensor, nn
 
 NeuronFactory = Callable[[], nn.Module]
+Stem = Literal["7x7-pool", "7x7", "3x3"]
 Fire = Callable[[nn.BatchNorm2d, nn.Module, Tensor], Tensor]  # (norm, neuron, x) -> what the neuron makes of norm(x)
+
+
+class StemForm(NamedTuple):
+    """Of the first convolution, and whether a max-pool follows its neuron."""
+
+    kernel: int
+    stride: int
+    pool: bool
+
+
+STEMS: dict[str, StemForm] = {
+    "7x7-pool": StemForm(7, 2, True),  # as published: a quarter of the picture's side
+    "7x7": StemForm(7, 2, False),  # half of it
+    "3x3": StemForm(3, 1, False),  # all of it: He et al.'s form for CIFAR
+}
 
 
 def conv3x3(in_channels: int, out_channels: int, stride: int = 1) -> nn.Conv2d:
@@ -69,17 +86,25 @@ class ResNet18(nn.Module):
         in_channels: C.
         width: channels of the first stage (64 as published).
         neuron: makes a fresh neuron for each place, e.g. ``nn.ReLU``; elementwise.
+        stem: one of STEMS; "7x7-pool" as published. It leaves 8 x 8 of a picture of 32 x 32 pixels to the first stage
+            and one pixel to the last; "7x7" leaves 16 x 16 and 2 x 2, "3x3" 32 x 32 and 4 x 4.
+
+    Raises:
+        ValueError: in_channels or width below 1, an unknown stem.
     """
 
-    def __init__(self, in_channels: int, width: int, neuron: NeuronFactory) -> None:
+    def __init__(self, in_channels: int, width: int, neuron: NeuronFactory, stem: Stem = "7x7-pool") -> None:
         super().__init__()
+        if stem not in STEMS:
+            raise ValueError(f"stem must be one of {', '.join(STEMS)}, got {stem!r}")
         if in_channels < 1 or width < 1:
             raise ValueError(f"in_channels and width must be >= 1, got {in_channels}, {width}")
         self.features = 8 * width
-        self.stem_conv = nn.Conv2d(in_channels, width, 7, stride=2, padding=3, bias=False)
+        kernel, stride, pool = STEMS[stem]
+        self.stem_conv = nn.Conv2d(in_channels, width, kernel, stride, padding=kernel // 2, bias=False)
         self.stem_norm = nn.BatchNorm2d(width)
         self.stem_neuron = neuron()
-        self.stem_pool = nn.MaxPool2d(3, stride=2, padding=1)
+        self.stem_pool = nn.MaxPool2d(3, stride=2, padding=1) if pool else nn.Identity()
         blocks, channels = [], width
         for stage in range(4):
             for block in range(2):

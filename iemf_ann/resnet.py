@@ -2,9 +2,9 @@
 
 from torch import nn
 
-from iemf.resnet import ResNet18
+from iemf.resnet import ResNet18, Stem
 
 
-def resnet18(in_channels: int, width: int = 64) -> ResNet18:
+def resnet18(in_channels: int, width: int = 64, stem: Stem = "7x7-pool") -> ResNet18:
     """[B, in_channels, H, W] -> features [B, 8·width]; the topology is :mod:`iemf.resnet`'s."""
-    return ResNet18(in_channels, width, neuron=nn.ReLU)
+    return ResNet18(in_channels, width, nn.ReLU, stem)

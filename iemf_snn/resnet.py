@@ -5,7 +5,7 @@ from functools import partial
 from spikingjelly.activation_based import functional
 from torch import Tensor, nn
 
-from iemf.resnet import NeuronFactory, ResNet18
+from iemf.resnet import NeuronFactory, ResNet18, Stem
 from iemf_snn.neuron import LIFNode
 
 
@@ -25,9 +25,15 @@ class SpikingResNet18(ResNet18):
     """
 
     def __init__(
-        self, in_channels: int, width: int, neuron: NeuronFactory, time_steps: int, norm_gain: float | None = None
+        self,
+        in_channels: int,
+        width: int,
+        neuron: NeuronFactory,
+        time_steps: int,
+        norm_gain: float | None = None,
+        stem: Stem = "7x7-pool",
     ) -> None:
-        super().__init__(in_channels, width, neuron)
+        super().__init__(in_channels, width, neuron, stem)
         if time_steps < 1:
             raise ValueError(f"time_steps must be >= 1, got {time_steps}")
         self.time_steps = time_steps
@@ -57,7 +63,12 @@ class SpikingResNet18(ResNet18):
 
 
 def resnet18(
-    in_channels: int, width: int = 64, time_steps: int = 4, norm_gain: float | None = None, **neuron_options
+    in_channels: int,
+    width: int = 64,
+    time_steps: int = 4,
+    norm_gain: float | None = None,
+    stem: Stem = "7x7-pool",
+    **neuron_options,
 ) -> SpikingResNet18:
     """[B, in_channels, H, W] -> features [B, 8·width].
 
@@ -66,8 +77,9 @@ def resnet18(
         width: channels of the first stage (64 as published).
         time_steps: T, how often the network sees the input (4 as published).
         norm_gain: of every norm at the beginning; None: as :class:`SpikingResNet18` says. The released code has 1.
+        stem: one of :data:`iemf.resnet.STEMS`.
         neuron_options: handed to :class:`LIFNode`, e.g. ``backend="spikingjelly"``.
     """
     return SpikingResNet18(
-        in_channels, width, partial(LIFNode, stateless=True, **neuron_options), time_steps, norm_gain
+        in_channels, width, partial(LIFNode, stateless=True, **neuron_options), time_steps, norm_gain, stem
     )

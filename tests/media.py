@@ -1,5 +1,7 @@
 """Real media files for tests: videos with sound, small trees in the official layouts."""
 
+from collections.abc import Sequence
+from fractions import Fraction
 from pathlib import Path
 
 import av
@@ -42,6 +44,43 @@ def write_video(
             frame.sample_rate, frame.pts = 44100, 0
             container.mux(sound.encode(frame))
             container.mux(sound.encode())
+
+
+def write_timed(
+    path: Path, times: Sequence[float], sound: tuple[float, float], keyframes: int = 50, bright: float = 10.0
+) -> None:
+    """An H.264 film of grey pictures shown from ``times`` on, with a tone of 440 Hz from and to a second.
+
+    A picture's grey is ``bright`` times its time in seconds: it says when it belongs.
+    """
+    with av.open(str(path), "w") as container:
+        video = container.add_stream("libx264", rate=10)
+        video.width, video.height, video.pix_fmt = 64, 48, "yuv420p"
+        video.codec_context.time_base = Fraction(1, 1000)
+        video.options = {"x264-params": f"keyint={keyframes}:min-keyint={keyframes}:scenecut=0"}
+        heard = container.add_stream("aac", rate=44100, layout="mono")
+        for time in times:
+            frame = av.VideoFrame.from_ndarray(np.full((48, 64, 3), round(bright * time), np.uint8), format="rgb24")
+            frame.pts, frame.time_base = round(1000 * time), Fraction(1, 1000)
+            container.mux(video.encode(frame))
+        container.mux(video.encode())
+        wave = av.AudioFrame.from_ndarray(tone(sound[1] - sound[0], 440)[None], format="fltp", layout="mono")
+        wave.sample_rate, wave.pts = 44100, round(44100 * sound[0])
+        container.mux(heard.encode(wave))
+        container.mux(heard.encode())
+
+
+def cut(source: Path, target: Path, begin: float, seconds: float) -> None:
+    """What ``ffmpeg -ss begin -t seconds -i source -c copy target`` does: from the keyframe on, its pre-roll hidden."""
+    with av.open(str(source)) as film, av.open(str(target), "w") as clip:
+        film.seek(round(begin * av.time_base))
+        streams = {stream.index: clip.add_stream_from_template(stream) for stream in film.streams}
+        for packet in film.demux():
+            shift, length = (round(time / packet.time_base) for time in (begin, seconds))
+            if packet.dts is not None and packet.pts - shift < length:
+                packet.pts, packet.dts = packet.pts - shift, packet.dts - shift
+                packet.stream = streams[packet.stream.index]
+                clip.mux(packet)
 
 
 def write_sound(path: Path, seconds: float = 1.0, pitch: float = 440.0, rate: int = 16000) -> None:

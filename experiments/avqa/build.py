@@ -10,12 +10,15 @@ from experiments.avqa import data as qa_data
 from experiments.avqa.options import GROUNDING, RunConfig
 from experiments.sweep.balance import PLAIN
 from experiments.sweep.build import balance_of, modulation_of, optimizer_of
+from experiments.sweep.options import schedule_of
+from experiments.sweep.runs import watch_of
 from iemf.avqa.answer import Answering
 from iemf.avqa.baseline import Baseline
 from iemf.avqa.data import AVQAData
 from iemf.avqa.grounding import MatchNetwork
+from iemf.avqa.match import MatchStage
 from iemf.avqa.st_avqa import STAVQA
-from iemf.avqa.stages import AnswerStage, GroundedAnswerStage, MatchStage
+from iemf.avqa.stages import AnswerStage, GroundedAnswerStage
 from iemf.seeds import Stream, mix_seed
 from iemf.training import RunFolder, Trainer, TrainingOptions, Window, checkpoint
 from iemf_snn.rate import RateCoded
@@ -57,14 +60,16 @@ def build_trainer(
     """Everything a run trains with; ``taught`` as of :func:`build_network`."""
     network = build_network(run, data, taught).to(accelerator.device)
     optimizer = optimizer_of(run, network)
-    schedule = torch.optim.lr_scheduler.StepLR(optimizer, run.drop_every) if run.drop_every else None
+    drops = tuple(range(run.drop_every, run.epochs, run.drop_every)) if run.drop_every else ()
     common = (network, data.train, data.val, run.batch_size, run.seed, accelerator)
     seed = mix_seed(Stream.TASK, run.seed, 1)
     if run.model == GROUNDING:
         stage, modulation = MatchStage(*common), None
     else:
-        stage = STAGES[run.model](*common, balance=balance_of(run, run.balance or PLAIN, network, seed))
+        stage = STAGES[run.model](*common, balance=balance_of(run, run.balance or PLAIN, network, optimizer, seed))
         modulation = modulation_of(run, network, optimizer, seed)
     window = Window(run.modulate_from or 0)
-    options = TrainingOptions(run.epochs, run.seed, run.clip_norm, window, run.progress)
-    return Trainer(stage, optimizer, options, folder, accelerator, schedule, modulation)
+    options = TrainingOptions(run.epochs, run.seed, run.clip_norm, window, run.progress,
+                              schedule=schedule_of(run, drops))  # fmt: skip
+    watch = watch_of(run, {} if run.network == "ann" else {"fusion": network.answer}, accelerator)
+    return Trainer(stage, optimizer, options, folder, accelerator, modulation, watch=watch)

@@ -1,10 +1,10 @@
 """The data of a question-answering run; av-digits-qa is made where it is not yet there."""
 
-import fcntl
 import functools
 import sys
 from pathlib import Path
 
+from filelock import FileLock
 from tqdm import tqdm
 
 from experiments.avqa import encoders
@@ -38,8 +38,7 @@ def make_if_missing(folder: Path, progress: bool = True) -> None:
         return
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        with (folder.parent / f".{folder.name}.lock").open("w") as lock:
-            fcntl.flock(lock, fcntl.LOCK_EX)  # let go of when the file is closed, by a kill too
+        with FileLock(folder.parent / f".{folder.name}.lock"):  # let go of by a kill too
             if any(folder.iterdir()) and not (folder / RECIPE).exists():
                 raise UserError(f"`cache` {folder} holds files that are not av-digits-qa's; name a new folder")
             if not is_made(folder):

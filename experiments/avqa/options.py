@@ -5,10 +5,11 @@ from pathlib import Path
 from typing import Any, ClassVar, Literal
 
 from experiments.sweep import published
-from experiments.sweep.balance import BalancedRun, balanced_labels
+from experiments.sweep.balance import BalancedRun, balanced_labels, of_factors
 from experiments.sweep.options import (
     DEFAULTS,
     OF_IEMF,
+    PLATEAU,
     CommonOptions,
     ReadBy,
     Variant,
@@ -24,11 +25,12 @@ from iemf.errors import UserError
 
 DatasetName = Literal["av-digits-qa", "music-avqa"]
 ModelName = Literal["baseline", "st-avqa"]
+SCHEDULE = ("schedule", "warmup", "patience")  # of the answers; stage 1 has its own
 GROUNDING = "grounding"  # stage 1 of st-avqa, trained once a seed for all of its runs
 Modality = Literal["audio", "visual"]
 
 # Ours and small: the published widths are 512, the published epochs 20 to 80.
-EMBEDDED = {"optimizer": "adam", "lr": 2e-3, "weight_decay": 0.0, "drop_every": 6, "epochs": 8, "match_epochs": 2,
+EMBEDDED = {"optimizer": "adam", "lr": 2e-3, "weight_decay": 0.0, "drop_every": 6, "epochs": 8, "match_epochs": 4,
             "batch_size": 128, "width": 64}  # fmt: skip
 PAPER = {"optimizer": "sgd", "lr": 1e-2, "momentum": 0.0, "weight_decay": 1e-4, "drop_every": None, "epochs": 50,
          "match_epochs": 30, "batch_size": 64, "width": 512}  # fmt: skip
@@ -40,6 +42,7 @@ RECIPES = {"paper": PAPER, "original": ORIGINAL, "released": RELEASED}
 # Stage 1 is the same in the code of Li et al. and in that released with He et al., whatever stage 2 learns with.
 PUBLISHED_MATCH = {"optimizer": "adam", "lr": 1e-4, "momentum": None, "weight_decay": 0.0, "drop_every": 8,
                    "batch_size": 64}  # fmt: skip
+REVISION = 2  # of what a run computes: 2 has the published answer, padding, stage 1 and wrong pictures
 RATES = {"sgd": 1e-2, "adam": 1e-4}
 CACHE = Path("runs/av-digits-qa")
 
@@ -65,7 +68,7 @@ class TrainingConfig(CommonOptions):
     """st-avqa: of stage 1, which learns whether sound and picture belong together."""
     optimizer: Literal["sgd", "adam"] | None = None
     drop_every: int | None = None
-    """Epochs after which the learning rate falls to a tenth, again and again."""
+    """step: epochs after which the learning rate falls to a tenth, again and again."""
     width: int | None = None
     """Of the question's encoding, the attended features and the fusion."""
 
@@ -98,19 +101,27 @@ class RunConfig(TrainingConfig, BalancedRun):
             return None
         return published.avqa_sentence(self.model, self.variant)
 
+    def stored(self) -> dict:
+        """With the revision: runs of an earlier one computed something else."""
+        return super().stored() | {"revision": REVISION}
+
     @property
     def grounding(self) -> "RunConfig":
         """Stage 1 of a run: one for all networks, variants and options of IEMF."""
         return replace(self, model=GROUNDING, network="ann", variant="vanilla", blind=(), balance=None,
-                       epochs=self.match_epochs, match_epochs=None, **dict.fromkeys((*OF_IEMF, "time_steps")),
+                       epochs=self.match_epochs, match_epochs=None,
+                       **dict.fromkeys((*OF_IEMF, *SCHEDULE, "time_steps", "balance_scale")),
                        **(PUBLISHED_MATCH if self.dataset == "music-avqa" else {}),
                        out=self.out.parent / f"{GROUNDING}-seed{self.seed}")  # fmt: skip
 
 
 RULES = (
+    PLATEAU,
     of_iemf(),
+    of_factors("balance"),
     of_snn("time_steps"),
     ReadBy(("momentum",), lambda run: run.optimizer == "sgd", "`optimizer` sgd"),
+    ReadBy(("drop_every",), lambda run: run.schedule in (None, "step"), "`schedule` step"),
     ReadBy(("match_epochs",), lambda run: run.model == "st-avqa", "`model` st-avqa"),
     ReadBy(("cache",), lambda run: run.dataset == "av-digits-qa", "`dataset` av-digits-qa"),
 )
@@ -126,7 +137,8 @@ def defaults_of(run: RunConfig) -> dict[str, Any]:
     if run.optimizer == "sgd":
         chosen.setdefault("momentum", 0.0)
     scale = "step" if chosen["optimizer"] == "adam" and run.recipe != "released" else "gradient"
-    return chosen | DEFAULTS | {"scale": scale, "cache": CACHE}
+    factors = "step" if chosen["optimizer"] == "adam" else None
+    return chosen | DEFAULTS | {"scale": scale, "balance_scale": factors, "cache": CACHE}
 
 
 def resolve(run: RunConfig) -> RunConfig:
@@ -143,6 +155,8 @@ def resolve(run: RunConfig) -> RunConfig:
         raise UserError(f"`balance` {run.balance} needs a fusion whose logits split by modality, and those of question "
                         f"answering do not: behind the fusion layer come the question and another layer; leave it "
                         f"out")  # fmt: skip
+    if run.schedule == "step" and run.drop_every is None:
+        raise UserError("`schedule` step needs `drop_every`: this recipe has none")
     if run.width % 4:
         raise UserError(f"`width` {run.width} must be a multiple of 4, the number of attention heads")
     check_features(run, "av-digits-qa", "the folder with json/ and features")

@@ -23,7 +23,7 @@ from iemf.files import read_json
 
 FIELDS = ("network", "model", "variant", "blind")
 ACCURACY = "test_accuracy"
-QUANTITIES = (ACCURACY, "test_accuracy_audio", "test_accuracy_visual", "xi", "firing_rate")
+QUANTITIES = (ACCURACY, "test_accuracy_audio", "test_accuracy_visual", "xi", "xi_val", "xi_test", "firing_rate")
 BLIND_LABELS = {("audio",): "pictures alone", ("visual",): "sound alone", ("audio", "visual"): "question alone"}
 SHORT = {
     "a_counting": "A: count", "a_comparative": "A: compare", "a_avg": "A",
@@ -80,6 +80,9 @@ def markdown(cells: Cells, example: RunConfig, unfinished: int) -> str:
         rows += [["paper: " + MODEL_LABELS[model], "ANN", VARIANT_LABELS[variant],
                   *(f"{row[name]:.2f}" for name in columns)]
                  for (model, variant), row in published.avqa().items()]  # fmt: skip
+        rows += [["readme of the code: " + MODEL_LABELS[model], "ANN", VARIANT_LABELS[variant],
+                  *(f"{overall:.2f}" if name == OVERALL else "–" for name in columns)]
+                 for (model, variant), overall in published.RELEASED_AVQA.items()]  # fmt: skip
     parts = [table_lines(["model", "network", "variant", *(SHORT[name] for name in columns)], rows)]
     if differences := compared(numbers, columns):
         parts.append(differences)

@@ -27,7 +27,7 @@ from experiments.sweep.balance import BalancedSweep, stored_names
 from experiments.sweep.execution import sweep
 from experiments.sweep.options import Network, cells_of_sweep, checked, fields_of, placed
 from experiments.sweep.plan import FORWARD
-from experiments.sweep.runs import best_of, carry_out, mean_xi, rates_of, say, shared_digest
+from experiments.sweep.runs import best_of, carry_out, coefficients, rates_of, say, shared_digest
 from experiments.sweep.task import Size, SweepTask, Trial
 from iemf.avqa import accuracy
 from iemf.avqa.data import AVQAData
@@ -35,8 +35,10 @@ from iemf.avqa.stages import predict
 from iemf.errors import UserError
 from iemf.files import write_json
 from iemf.training import RunFolder
+from iemf.training.effects import BatchScores
 from iemf_snn.firing_rate import FiringRates
 
+EPOCH_COSTS = {"baseline": 1, "st-avqa": 2.5, GROUNDING: 0.25}  # measured on av-digits-qa
 BLIND = (("audio",), ("visual",), ("audio", "visual"))
 
 
@@ -102,15 +104,19 @@ def _train(run: RunConfig, data: AVQAData, folder: RunFolder, accelerator: Accel
     chosen = trainer.history[best["best_epoch"]]
     if run.model == GROUNDING:
         return best | {"val_match_accuracy": chosen["val_match_accuracy"]}
-    measured = {"val_accuracy": chosen["val_accuracy_fused"], "xi": mean_xi(trainer.history)}
-    return best | measured | tested(trainer.stage.module, data, run, folder, accelerator)
+    scores = BatchScores(accelerator)
+    test = tested(trainer.stage.module, data, run, folder, accelerator, scores)
+    measured = {"val_accuracy": chosen["val_accuracy_fused"]}
+    return best | measured | coefficients(trainer.history, scores.effects(trainer.modulation)) | test
 
 
-def tested(network: nn.Module, data: AVQAData, run: RunConfig, folder: RunFolder, accelerator: Accelerator) -> dict:
-    """Answer the test questions, once; predictions.json has the answers by question id."""
+def tested(
+    network: nn.Module, data: AVQAData, run: RunConfig, folder: RunFolder, accelerator: Accelerator, scores: BatchScores
+) -> dict:
+    """Answer the test questions, once; predictions.json has the answers by question id, ``scores`` what ξ is of."""
     spiking = {"fusion": network.answer}
     with FiringRates(spiking) if run.network == "snn" else contextlib.nullcontext() as rates:
-        told = predict(network, data.test, run.batch_size, accelerator)
+        told = predict(network, data.test, run.batch_size, accelerator, scores=scores)
     questions, kinds = data.test.questions, [question.kind for question in data.test.questions]
     answers = [data.vocabulary.answers[number] for number in told["fused"].tolist()]
     predictions = {question.id: answer for question, answer in zip(questions, answers, strict=True)}
@@ -152,25 +158,24 @@ def size_of(run: RunConfig) -> Size:
     """What a run would train, its stage 1 aside, which others share."""
     data = build.build_data(run)
     samples = run.epochs * (len(data.train) + FORWARD * len(data.val)) + FORWARD * len(data.test)
-    numbers = published.avqa().get((run.model, run.variant))
-    shown = numbers is not None and run.paper() is not None
+    paper = published.avqa_overall(run.model, run.variant) if run.paper() is not None else None
     label = MODEL_LABELS[run.cell[1]]
     variant = "blind to " + " and ".join(run.blind) if run.blind else run.variant
     return Size(samples, lambda accelerator: trial(run, accelerator), (label, run.network.upper()), (label, variant),
-                f"{numbers['overall']:.2f}" if shown else "–")  # fmt: skip
+                "–" if paper is None else f"{paper:.2f}")  # fmt: skip
 
 
 def trial(run: RunConfig, accelerator: Accelerator) -> Trial:
     """The first batch, without a stage 1 before it, which changes nothing in time."""
     trainer = build.build_trainer(run, build.build_data(run), RunFolder(run.out), accelerator, taught=False)
     batch = next(iter(trainer.stage.batches(0)))
-    return Trial(trainer.step, batch, len(batch.batch.answer))
+    return Trial(trainer.step, batch, len(batch.answer))
 
 
 TASK = SweepTask(
     train, size_of, report.write, prepare=prepare, mark=with_digest,
     before=lambda run: run.grounding if run.model == "st-avqa" else None, finished=is_finished,
-    epoch_cost=lambda run: 1 if run.model == "baseline" else 2,  # grounding doubles an epoch's length
+    epoch_cost=lambda run: EPOCH_COSTS[run.model],
 )  # fmt: skip
 
 

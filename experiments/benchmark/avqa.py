@@ -6,13 +6,12 @@ batches read while the last is worked on, as the programs do. In turns, in one p
 
 import statistics
 import time
-from collections.abc import Callable, Iterable, Iterator
-from itertools import repeat
+from collections.abc import Callable, Iterable
+from itertools import islice, repeat
 from pathlib import Path
 
 import torch
 from accelerate import Accelerator
-from torch.utils.data import BatchSampler
 from tqdm import tqdm
 
 from experiments.avqa import build
@@ -20,27 +19,20 @@ from experiments.avqa import data as qa_data
 from experiments.avqa.options import CACHE, RunConfig, resolve
 from experiments.sweep.accelerator import accelerated
 from experiments.sweep.table import table_lines
-from iemf.avqa.data import AVQABatch, AVQAData
-from iemf.avqa.pairs import draw_others
-from iemf.avqa.stages import Paired
-from iemf.training import RunFolder
-from iemf.training.batches import read_batches
+from iemf.avqa.data import AVQABatch
+from iemf.training import RunFolder, Trainer
 
 MODELS = {"baseline": "baseline", "st-avqa": "ST-AVQA"}
 STEPS = 20  # of a turn
 
 
-def stepper(run: RunConfig, data: AVQAData, accelerator: Accelerator) -> Callable[[Iterable[AVQABatch]], None]:
-    """Trains on batches, IEMF included; ST-AVQA without a stage 1 before, which changes nothing in time."""
-    trainer = build.build_trainer(run, data, RunFolder(run.out), accelerator, taught=False)
+def stepper(trainer: Trainer, accelerator: Accelerator) -> Callable[[Iterable[AVQABatch]], None]:
+    """Trains on batches."""
     trainer.network.train()
-    generator = torch.Generator().manual_seed(0)
-    paired = trainer.stage.paired
 
     def train(work: Iterable[AVQABatch]) -> None:
         for batch in work:
-            others = draw_others(batch.video, batch.audio.shape[1], generator) if paired else None
-            trainer.step(Paired(batch, others), 0)
+            trainer.step(batch, 0)
         if accelerator.device.type == "cuda":
             torch.cuda.synchronize()
 
@@ -59,32 +51,27 @@ def measure(repeats: int, device: str, cache: Path = CACHE, steps: int = STEPS) 
     qa_data.make_if_missing(cache)
     run = resolve(RunConfig(variant="iemf", cache=cache))
     data = qa_data.load("av-digits-qa", None, cache)
-    order = torch.randperm(len(data.train), generator=torch.Generator().manual_seed(0))
-    rows = order[: steps * run.batch_size].tolist()
-    parts = list(BatchSampler(rows, run.batch_size, drop_last=False))
     rates: dict[str, dict[str, list[float]]] = {name: {"without": [], "reading": [], "alone": []} for name in MODELS}
     with accelerated(cpu=device == "cpu") as accelerator:
-
-        def read() -> Iterator[AVQABatch]:
-            return read_batches(data.train.__getitems__, parts, accelerator.device)
-
-        held = next(read())
-        models = {name: resolve(RunConfig(model=name, variant="iemf", cache=cache)) for name in MODELS}
-        trained = {name: stepper(model, data, accelerator) for name, model in models.items()}
-        for train in trained.values():
+        works = {}
+        for name in MODELS:
+            # IEMF included; ST-AVQA without a stage 1 before, which changes nothing in time.
+            model = resolve(RunConfig(model=name, variant="iemf", cache=cache))
+            trainer = build.build_trainer(model, data, RunFolder(model.out), accelerator, taught=False)
+            train, read = stepper(trainer, accelerator), lambda stage=trainer.stage: islice(stage.batches(0), steps)
+            held = next(iter(read()))
             train([held])
+            works[name] = {
+                "without": lambda train=train, held=held: train(repeat(held, steps)),
+                "reading": lambda train=train, read=read: train(read()),
+                "alone": lambda read=read: list(read()),
+            }
         for _ in tqdm(range(repeats), "turns", disable=None):
-            for name, train in trained.items():
-                works = {
-                    "without": lambda train=train: train(repeat(held, len(parts))),
-                    "reading": lambda train=train: train(read()),
-                    "alone": lambda: list(read()),
-                }
-                for what, work in works.items():
+            for name, ways in works.items():
+                for what, work in ways.items():
                     began = time.perf_counter()
                     work()
-                    count = len(rows) if what != "without" else len(parts) * len(held.answer)
-                    rates[name][what].append(count / (time.perf_counter() - began))
+                    rates[name][what].append(steps * run.batch_size / (time.perf_counter() - began))
     return {"rates": rates, "device": device, "batch": run.batch_size, "threads": torch.get_num_threads()}
 
 

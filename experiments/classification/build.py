@@ -1,13 +1,15 @@
 """From a config to its parts: data, network, method, modulation, optimiser."""
 
 import functools
-import math
 
+import numpy as np
 import torch
 
 import iemf_ann
 import iemf_snn
 from experiments.classification.options import RunConfig
+from experiments.sweep.options import schedule_of
+from experiments.sweep.runs import say
 from iemf.data.audio import SpectrogramForm
 from iemf.data.base import AudioVisualData
 from iemf.data.clips import View
@@ -17,6 +19,7 @@ from iemf.data.sets.digest import digest_of
 from iemf.errors import UserError
 from iemf.fusion import FUSIONS
 from iemf.network import AudioVisualNetwork
+from iemf.training.schedule import Schedule
 
 
 def build_data(config: RunConfig) -> AudioVisualData:
@@ -32,7 +35,11 @@ def build_data(config: RunConfig) -> AudioVisualData:
     own = {"seed": config.seed, "view": view, "noise": noise, "test_noise": test_noise}
     own |= {"spectrogram": spectrogram_of(config), "split_seed": config.split_seed}
     if config.dataset == "folder" and not prepared.is_prepared(config.data_root):
-        return folder.load(config.data_root, **own)
+        data = folder.load(config.data_root, **own)
+        if config.progress:  # a sweep says it once, for all its runs
+            for remark in data.about.get("remarks", ()):
+                say("classification", remark)
+        return data
     return prepared.load(config.data_root, config.dataset, **own)
 
 
@@ -49,17 +56,16 @@ def released_crop(config: RunConfig) -> int | None:
 def encoder_factory(config: RunConfig):
     """in_channels -> encoder: the one place where "ann" and "snn" part."""
     if config.network == "ann":
-        return functools.partial(iemf_ann.resnet18, width=config.width)
-    # The released node divides its input by τ_m and fires strictly above θ, i.e. at or above the next float.
-    released = (
-        {"decay_input": True, "v_threshold": math.nextafter(0.5, 1), "norm_gain": 1.0}
-        if config.recipe == "released"
-        else {}
-    )
+        return functools.partial(iemf_ann.resnet18, width=config.width, stem=config.stem)
+    # The released node divides its input by τ_m and fires strictly above θ, i.e. at or above the next float32.
+    above = float(np.nextafter(np.float32(0.5), np.float32(1)))
+    released = {"decay_input": True, "v_threshold": above} if config.recipe == "released" else {}
     return functools.partial(
         iemf_snn.resnet18,
         width=config.width,
         time_steps=config.time_steps,
+        stem=config.stem,
+        norm_gain=config.norm_gain,
         backend=config.lif_backend,
         **released,
     )
@@ -99,7 +105,6 @@ def decayed(network: AudioVisualNetwork, weight_decay: float) -> list[dict]:
     ]
 
 
-def build_scheduler(config: RunConfig, optimizer: torch.optim.Optimizer) -> torch.optim.lr_scheduler.LRScheduler:
-    """Constant, or divided by ten from epoch lr_drop on."""
-    milestones = [] if config.lr_drop is None or config.lr_drop < 0 else [config.lr_drop]
-    return torch.optim.lr_scheduler.MultiStepLR(optimizer, milestones, gamma=0.1)
+def build_schedule(config: RunConfig) -> Schedule:
+    """Of the learning rate; a step is a tenth from epoch lr_drop on."""
+    return schedule_of(config, () if config.lr_drop is None or config.lr_drop < 0 else (config.lr_drop,))

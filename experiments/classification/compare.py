@@ -7,6 +7,7 @@ Runs what is missing under OUT/runs, collects what is there, and writes table.md
 and three PNGs into OUT. Run again, it goes on where it stopped.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Annotated
@@ -27,8 +28,10 @@ from experiments.classification.run import train
 from experiments.classification.size import size_of
 from experiments.sweep.execution import default_jobs, sweep
 from experiments.sweep.options import Network, SweepOptions, cells_of_sweep, checked, fields_of, placed
-from experiments.sweep.runs import results_of
+from experiments.sweep.runs import results_of, say
 from experiments.sweep.task import SweepTask
+from iemf.data.class_tree import read_tree
+from iemf.data.preparation import manifest
 from iemf.data.sets.digest import digest_of
 from iemf.pool import available_cores
 from iemf.training import RunFolder
@@ -73,7 +76,15 @@ def with_digest(runs: list[RunConfig]) -> list[RunConfig]:
             for run, config in zip(runs, stored, strict=True)]  # fmt: skip
 
 
-TASK = SweepTask(train, size_of, report.write, mark=with_digest)
+def look_at_data(runs: Sequence[RunConfig]) -> None:
+    """Say on stderr what a tree of the user's own holds beside its clips."""
+    run = runs[0]
+    if run.dataset == "folder" and not manifest.is_prepared(run.data_root):
+        for remark in read_tree(run.data_root).remarks:
+            say("compare", remark)
+
+
+TASK = SweepTask(train, size_of, report.write, prepare=look_at_data, mark=with_digest)
 
 
 def main(config: CompareConfig) -> None:

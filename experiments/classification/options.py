@@ -10,8 +10,10 @@ import torch
 import tyro
 
 from experiments.sweep import published
+from experiments.sweep.balance import of_factors
 from experiments.sweep.options import (
     DEFAULTS,
+    PLATEAU,
     CommonOptions,
     ReadBy,
     RunBase,
@@ -28,6 +30,8 @@ from iemf.balance import METHODS
 from iemf.data.sets.av_digits import NOISE as DIGITS_NOISE
 from iemf.data.sets.digest import digest_of
 from iemf.errors import UserError
+from iemf.resnet import Stem
+from iemf.training.schedule import CONSTANT
 from iemf_snn import kernels
 
 DatasetName = Literal["av-digits", "crema-d", "kinetics-sounds", "urbansound8k-av", "folder"]
@@ -44,7 +48,8 @@ RECIPES = {"paper": PAPER, "released": RELEASED}
 FILES = {"image_size": 224, "frames": 1, "seconds": 3.0, "spectrogram": "log-stft", "split_seed": 0}
 DATASETS = {
     # Ours and small: narrower, shorter and faster in either recipe, so that a grid fits an hour on two cores.
-    "av-digits": {"width": 16, "epochs": 8, "lr": 2e-2, "momentum": 0.9, "snr_audio": DIGITS_NOISE.audio,
+    "av-digits": {"width": 16, "epochs": 12, "lr": 5e-2, "momentum": 0.9, "schedule": "cosine", "warmup": 100,
+                  "stem": "7x7", "snr_audio": DIGITS_NOISE.audio,
                   "snr_visual": DIGITS_NOISE.visual, "workers": 0},
     "crema-d": FILES,
     "kinetics-sounds": FILES | {"frames": 3},
@@ -54,7 +59,9 @@ DATASETS = {
 RELEASED_MODULATE_FROM = {"crema-d": 60}  # the released scripts' epoch window; the other data sets have none
 SNRS = ("snr_audio", "snr_visual", "test_snr_audio", "test_snr_visual")
 SHORTEST_SOUND = 0.05  # seconds; a spectrogram needs more than one window of 23 ms
-DIGITS_DROP = 0.75  # of the epochs, after which the learning rate falls to a tenth
+LONGEST_SOUND = 3600  # seconds, as prepare keeps at most
+DROP = 0.75  # of the epochs, after which the learning rate falls to a tenth where no recipe says when
+SMALL = 64  # pixels; of smaller images the published stem leaves the last stage one pixel
 LOUDEST = 100  # dB; beyond, float32 holds the noise alone
 ADAPTIVE = ("adam", "adamw")
 ADAPTIVE_LR = 1e-3
@@ -72,12 +79,18 @@ class TrainingConfig(CommonOptions):
     """released does as the code released with the paper does, where it departs from the paper."""
     optimizer: Literal["sgd", "adam", "adamw"] | None = None
     lr_drop: int | None = None
-    """Divide the learning rate by ten from this epoch on; -1: never."""
+    """step: divide the learning rate by ten from this epoch on; -1: never."""
     width: int | None = None
     """Channels of the ResNet's first stage; 64 as published."""
+    stem: Stem | None = None
+    """The first convolution: 7x7-pool as published; 7x7 leaves out the pool behind it, the default for images below 64
+    pixels, av-digits among them; 3x3 keeps the image's size, as ResNets for CIFAR do."""
     fusion: Literal["concat", "sum", "film", "gated"] = "concat"
     lif_backend: Literal["numba", "cupy", "torch", "spikingjelly", "auto"] | None = None
     """snn: what computes the neuron; auto by default: numba (CPU) or cupy (CUDA), torch where neither can."""
+    norm_gain: float | None = None
+    """snn: gain of every norm at the beginning; by default the threshold, 1 where pooled spikes are normalised;
+    released: 1."""
     snr_audio: tuple[float, ...] | None = None
     """Noise in the sound: a signal-to-noise ratio in dB, or LOW HIGH to draw from; none by default, av-digits -15 0."""
     snr_visual: tuple[float, ...] | None = None
@@ -144,11 +157,14 @@ class RunConfig(TrainingConfig, RunBase):
 
 
 RULES = (
-    of_snn("time_steps", "lif_backend"),
+    PLATEAU,
+    of_snn("time_steps", "lif_backend", "norm_gain"),
+    ReadBy(("lr_drop",), lambda run: run.schedule in (None, "step"), "`schedule` step"),
     of_iemf(),
     ReadBy(("data_root", "image_size", "spectrogram", "spectrogram_size", "split_seed", "frames", "seconds"),
            lambda run: run.dataset != "av-digits", "data sets other than av-digits"),
     ReadBy(("momentum",), lambda run: run.optimizer in (None, "sgd"), "`optimizer` sgd"),
+    of_factors("method"),
 )  # fmt: skip
 
 
@@ -160,11 +176,22 @@ def defaults_of(config: RunConfig) -> dict[str, Any]:
     optimizer = config.optimizer or defaults["optimizer"]
     if optimizer in ADAPTIVE:
         defaults |= {"momentum": None, "lr": ADAPTIVE_LR}
-    if config.dataset == "av-digits":
-        defaults["lr_drop"] = round(DIGITS_DROP * (config.epochs or defaults["epochs"]))
+    if config.schedule == "step" and defaults["lr_drop"] is None:
+        defaults["lr_drop"] = round(DROP * (config.epochs or defaults["epochs"]))
+    if config.lr_drop is not None:
+        defaults["schedule"] = "step"
+    if config.schedule == "plateau":
+        defaults["patience"] = CONSTANT.patience
+    defaults.setdefault("schedule", "constant" if defaults["lr_drop"] is None else "step")
+    if config.dataset != "av-digits":
+        small = (config.image_size or defaults["image_size"]) < SMALL
+        defaults |= {"stem": "7x7" if small else "7x7-pool"}
     scale = "step" if optimizer in ADAPTIVE and config.recipe == "paper" else "gradient"
     window = RELEASED_MODULATE_FROM.get(config.dataset, 0) if config.recipe == "released" else 0
-    defaults |= DEFAULTS | {"scale": scale, "modulate_from": window, "lif_backend": "auto"}
+    defaults |= DEFAULTS | {"scale": scale, "modulate_from": window, "lif_backend": "auto",
+                            "norm_gain": 1.0 if config.recipe == "released" else None}  # fmt: skip
+    if optimizer in ADAPTIVE:  # not stored where it is the gradient, as it always was
+        defaults["balance_scale"] = scale
     defaults.setdefault("workers", max(0, (os.cpu_count() or 1) - 1))
     return defaults
 
@@ -210,8 +237,10 @@ def check_ranges(config: RunConfig) -> None:
         raise UserError("`batch_size` 1: a batch of one has no batch statistics; use 2 or more")
     check_common(config)
     check_least(config, {"epochs": 1, "batch_size": 2, "width": 1, "workers": 0, "frames": 1, "image_size": 32,
-                         "spectrogram_size": 32, "split_seed": 0, "weight_decay": 0, "momentum": 0,
+                         "spectrogram_size": 32, "split_seed": 0, "weight_decay": 0, "momentum": 0, "norm_gain": 1e-3,
                          "seconds": SHORTEST_SOUND})  # fmt: skip
+    if config.seconds is not None and config.seconds > LONGEST_SOUND:
+        raise UserError(f"`seconds` {shown(config.seconds)} must be {LONGEST_SOUND} or less")
     for name in SNRS:
         if (snr := getattr(config, name)) is not None:
             check_snr(f"`{name}` {shown(snr)}", snr)

@@ -15,7 +15,8 @@ from iemf.files import write_atomically
 from iemf.training import RunFolder
 
 ACCURACY = "test_accuracy"
-QUANTITIES = (ACCURACY, "test_accuracy_audio", "test_accuracy_visual", "xi", "firing_rate")
+LATE = 0.9  # of the epochs; a network that is best behind it may still be improving
+QUANTITIES = (ACCURACY, "test_accuracy_audio", "test_accuracy_visual", "xi", "xi_val", "xi_test", "firing_rate")
 LABELS = {name: method.label for name, method in METHODS.items()}
 
 
@@ -53,21 +54,38 @@ def markdown(cells: Cells, example: RunConfig, unfinished: int) -> str:
                 row.append(f"{100 * statistics.fmean(rates):.1f} %" if rates else "–")
             row += [f"{paper[network, method, v]:.2f}" if (network, method, v) in paper else "–" for v in told]
             rows.append(row)
-    what = f"Test accuracy in %, {{seeds}}. {example.dataset}, ResNet-18 of width {example.width}, {example.fusion} "
-    what += (
-        f"fusion, {example.epochs} epochs, {schedule(example)}; the epoch is chosen on validation, test is read once."
+    what = (
+        f"Test accuracy in %, {{seeds}}. {example.dataset}, ResNet-18 of width {example.width}, stem {example.stem}, "
     )
+    what += f"{example.fusion} fusion, {schedule(example)}; the epoch is chosen on validation, test is read once."
+    what += late(cells, example)
     if "iemf" in variants and "vanilla" in variants and "joint" not in variants:
         what += " IEMF − vanilla is what ξ and the heads' losses do together; the variant joint would tell them apart."
     return "\n".join([table_lines(header, rows), "", note(cells, {ACCURACY: ""}, what, unfinished)])
 
 
 def schedule(config: RunConfig) -> str:
-    """Optimiser and learning rate in words."""
+    """Epochs, optimiser and learning rate in words."""
     momentum = f", momentum {config.momentum:g}" if config.momentum else ""
     falls = config.lr_drop is not None and 0 <= config.lr_drop < config.epochs
-    drop = f", a tenth of it from epoch {config.lr_drop + 1}" if falls else ""
-    return f"{config.optimizer} with lr {config.lr:g}{drop}{momentum}, recipe {config.recipe}"
+    course = {
+        "step": f", a tenth of it from epoch {config.lr_drop + 1}" if falls else "",
+        "cosine": ", down to 0 on a cosine",
+        "plateau": f", a tenth of it after {config.patience} epochs without a better validation, the third time over",
+    }.get(config.schedule, "")
+    rise = f", {config.warmup} steps of warm-up" if config.warmup else ""
+    most = "at most " if config.schedule == "plateau" else ""
+    return (f"{most}{config.epochs} epochs, {config.optimizer} with lr {config.lr:g}{course}{rise}{momentum}, recipe "
+            f"{config.recipe}")  # fmt: skip
+
+
+def late(cells: Cells, example: RunConfig) -> str:
+    """How many runs may not have stopped improving, in words; those of a plateau have."""
+    if example.schedule == "plateau":
+        return ""
+    best = [results["best_epoch"] for by_seed in cells.values() for results in by_seed.values()]
+    count = sum(epoch >= LATE * example.epochs for epoch in best)
+    return f" {count} of {len(best)} runs are best in the last tenth of their epochs."
 
 
 def as_csv(done: Done) -> str:
@@ -83,7 +101,7 @@ def as_csv(done: Done) -> str:
 
 def epochs_as_csv(done: Done) -> str:
     """One line a run and epoch (from 0): what the curves are drawn from."""
-    columns = ["val_accuracy_audio", "val_accuracy_visual", "val_accuracy_fused", "xi"]
+    columns = ["val_accuracy_audio", "val_accuracy_visual", "val_accuracy_fused", "xi", "xi_val"]
     rows = [
         [*run.cell, run.seed, epoch, *("" if record.get(c) is None else f"{record[c]:.4g}" for c in columns)]
         for run, _ in done

@@ -23,6 +23,7 @@ from experiments.classification.robustness_report import ACCURACIES
 from experiments.sweep.accelerator import accelerated
 from experiments.sweep.allocator import keep_freed_memory
 from experiments.sweep.execution import default_jobs
+from experiments.sweep.memory import enough_for
 from experiments.sweep.options import VARIANTS, check_least
 from iemf.analysis.style import MODALITY_LABELS
 from iemf.balance import METHODS
@@ -31,6 +32,7 @@ from iemf.data.base import AudioVisualData, evaluation_loader
 from iemf.data.sets.digest import digest_of
 from iemf.errors import UserError
 from iemf.files import read_json, write_json
+from iemf.lock import only_writer
 from iemf.pool import available_cores, in_processes
 from iemf.training import RunFolder, checkpoint
 from iemf.training.record import FREE_FIELDS
@@ -168,7 +170,7 @@ def evaluate_run(config: RunConfig, conditions: Sequence[Condition], batch_size:
         for modality, snr in conditions:
             data = test_data(data_options(config, modality, snr))
             loader = accelerator.prepare(evaluation_loader(data.test, batch_size, config.workers))
-            accuracies, _ = evaluate(prepared, data.front_end.to(accelerator.device), loader, accelerator)
+            accuracies = evaluate(prepared, data.front_end.to(accelerator.device), loader, accelerator).accuracies
             numbers = {name: accuracies[of] for name, of in ACCURACIES.items()}
             records.append({"modality": modality, "snr": snr} | numbers)
         return records
@@ -177,7 +179,8 @@ def evaluate_run(config: RunConfig, conditions: Sequence[Condition], batch_size:
 def complete(batch_size: int, task: Task) -> None:
     """Evaluate a run where it has not been, and write its file."""
     known = evaluations(task.file, task.identity).values()
-    records = [*known, *evaluate_run(task.config, task.conditions, batch_size)]
+    with enough_for(replace(task.config, batch_size=batch_size)):
+        records = [*known, *evaluate_run(task.config, task.conditions, batch_size)]
     write_json(task.file, {"run": task.config.out.name, "of": task.identity, "evaluations": records})
 
 
@@ -217,6 +220,11 @@ def main(config: RobustnessConfig) -> None:
     """Evaluate what has not been, write, and print the table."""
     check(config)
     configs, unfinished = find_runs(config.runs.expanduser())
+    with only_writer(config.out.expanduser(), "is evaluating"):
+        _main(config, configs, unfinished)
+
+
+def _main(config: RobustnessConfig, configs: Sequence[RunConfig], unfinished: int) -> None:
     out, jobs = config.out.expanduser(), config.jobs or default_jobs()
     conditions = [(modality, ratio) for modality in MODALITY_LABELS for ratio in sorted(config.snr)]
     readers = 0 if configs[0].dataset == "av-digits" else max(0, available_cores() // jobs - 1)

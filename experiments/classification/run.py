@@ -9,7 +9,7 @@ from accelerate.utils import set_seed
 from experiments.classification import build
 from experiments.classification.options import RunConfig, resolve
 from experiments.sweep.build import balance_of, modulation_of
-from experiments.sweep.runs import best_of, carry_out, mean_xi, rates_of
+from experiments.sweep.runs import best_of, carry_out, coefficients, rates_of, watch_of
 from iemf.classification.stage import ClassificationStage
 from iemf.data.base import AudioVisualData
 from iemf.training import RunFolder, Trainer, TrainingOptions, Window
@@ -30,15 +30,16 @@ def trainer_of(config: RunConfig, data: AudioVisualData, folder: RunFolder, acce
     set_seed(config.seed)
     network = build.build_network(config, data).to(accelerator.device)
     optimizer = build.build_optimizer(config, network)
-    balance = balance_of(config, config.method, network, config.seed)
+    balance = balance_of(config, config.method, network, optimizer, config.seed)
     stage = ClassificationStage(network, balance, data, config.batch_size, config.seed, accelerator, config.workers,
                                 whole_batches=config.recipe == "released")  # fmt: skip
     options = TrainingOptions(
-        config.epochs, config.seed, config.clip_norm, Window(config.modulate_from or 0), config.progress
-    )
-    scheduler = build.build_scheduler(config, optimizer)
+        config.epochs, config.seed, config.clip_norm, Window(config.modulate_from or 0), config.progress,
+        schedule=build.build_schedule(config),
+    )  # fmt: skip
     modulation = modulation_of(config, network, optimizer, config.seed)
-    return Trainer(stage, optimizer, options, folder, accelerator, scheduler, modulation)
+    watch = watch_of(config, network.encoders, accelerator)
+    return Trainer(stage, optimizer, options, folder, accelerator, modulation, watch=watch)
 
 
 def _train(config: RunConfig, data: AudioVisualData, folder: RunFolder, accelerator: Accelerator) -> dict:
@@ -46,7 +47,7 @@ def _train(config: RunConfig, data: AudioVisualData, folder: RunFolder, accelera
     trainer.fit(resume=config.resume)
     network = trainer.stage.module
     with FiringRates(network.encoders) if config.network == "snn" else contextlib.nullcontext() as rates:
-        test = trainer.stage.test()
+        test, effects = trainer.stage.test()
     best = best_of(trainer)
     return {
         "test_accuracy": test["fused"],
@@ -54,7 +55,7 @@ def _train(config: RunConfig, data: AudioVisualData, folder: RunFolder, accelera
         "test_accuracy_visual": test["visual"],
         "val_accuracy": trainer.history[best["best_epoch"]]["val_accuracy_fused"],
         **best,
-        "xi": mean_xi(trainer.history),
+        **coefficients(trainer.history, effects),
         "classes": list(data.classes),
         "dataset": data.name,
         "data": data.about,

@@ -76,7 +76,7 @@ def trial(config: RunConfig, accelerator: Accelerator) -> Trial:
     splits = dict.fromkeys(("train", "val", "test"), range(count))  # nothing is read
     data = AudioVisualData("random", tuple(map(str, range(classes))), audio_channels=audio.shape[1],
                            visual_channels=visual.shape[-3], front_end=KeepInputs(), **splits)  # fmt: skip
-    balance = balance_of(config, config.method, network, config.seed)
+    balance = balance_of(config, config.method, network, optimizer, config.seed)
     stage = ClassificationStage(network, balance, data, count, 0, accelerator)
     modulation = modulation_of(config, network, optimizer, config.seed)
     trainer = Trainer(

@@ -10,6 +10,8 @@ from torch import nn
 from experiments.continual.options import RunConfig
 from experiments.sweep.balance import PLAIN
 from experiments.sweep.build import balance_of, modulation_of, optimizer_of
+from experiments.sweep.options import schedule_of
+from experiments.sweep.runs import watch_of
 from iemf.continual import av_digits_ci, benchmarks
 from iemf.continual.data import ContinualData, check_classes
 from iemf.continual.learner import ContinualLearner, ContinualOptions
@@ -58,14 +60,20 @@ def build_network(run: RunConfig, data: ContinualData) -> ContinualNetwork:
                             train_encoders_by_heads=run.variant != "vanilla")  # fmt: skip
 
 
+def spiking(network: ContinualNetwork) -> dict[str, nn.Module]:
+    """What spikes in a spiking run, by modality."""
+    return {"audio": network.activation_audio, "visual": network.activation_visual}
+
+
 def build_learner(run: RunConfig, data: ContinualData, folder: RunFolder, accelerator: Accelerator) -> ContinualLearner:
     """Everything a run learns with."""
     options = ContinualOptions(
         run.epochs, run.batch_size, run.exemplar_batch_size or 0, run.memory or 0, run.seed,
         window=run.window, head_window=run.head_window, clip_norm=run.clip_norm,
-        clip_first=run.recipe == "released", progress=run.progress,
+        clip_first=run.recipe == "released", progress=run.progress, schedule=schedule_of(run),
     )  # fmt: skip
     network = build_network(run, data).to(accelerator.device)
     return ContinualLearner(network, build_method(run), data, options, folder, accelerator,
                             functools.partial(optimizer_of, run), functools.partial(modulation_of, run),
-                            functools.partial(balance_of, run, run.balance or PLAIN))  # fmt: skip
+                            functools.partial(balance_of, run, run.balance or PLAIN),
+                            watch_of(run, spiking(network), accelerator))  # fmt: skip

@@ -5,9 +5,10 @@ from pathlib import Path
 from typing import Any, ClassVar, Literal
 
 from experiments.sweep import published
-from experiments.sweep.balance import BalancedRun
+from experiments.sweep.balance import BalancedRun, of_factors
 from experiments.sweep.options import (
     DEFAULTS,
+    PLATEAU,
     CommonOptions,
     ReadBy,
     Variant,
@@ -107,7 +108,9 @@ class RunConfig(TrainingConfig, BalancedRun):
 
 
 RULES = (
+    PLATEAU,
     of_iemf(),
+    of_factors("balance"),
     of_snn("time_steps"),
     ReadBy(("momentum",), lambda run: run.optimizer == "sgd", "`optimizer` sgd"),
     ReadBy(("memory", "exemplar_batch_size"), lambda run: METHODS[run.method].uses_memory, "`method` ssil and av-cil"),
@@ -131,10 +134,9 @@ def defaults_of(run: RunConfig) -> dict[str, Any]:
         chosen |= {"optimizer": run.optimizer, "lr": RATES[run.optimizer]}
     if chosen["optimizer"] == "sgd":
         chosen.setdefault("momentum", 0.0)
-    scale = (
-        "step" if chosen["optimizer"] == "adam" or (run.recipe == "released" and run.method == "av-cil") else "gradient"
-    )
-    return chosen | DEFAULTS | {"scale": scale}
+    factors = "step" if chosen["optimizer"] == "adam" else None
+    scale = "step" if run.recipe == "released" and run.method == "av-cil" else factors or "gradient"
+    return chosen | DEFAULTS | {"scale": scale, "balance_scale": factors}
 
 
 def released_of(run: RunConfig) -> dict[str, Any]:
@@ -156,6 +158,9 @@ def resolve(run: RunConfig) -> RunConfig:
     check_common(run)
     check_least(run, {"epochs": 1, "batch_size": 1, "exemplar_batch_size": 1, "features": 1, "memory": 1,
                       "weight_decay": 0, "momentum": 0, "instance": 0, "category": 0})  # fmt: skip
+    if run.schedule == "step":
+        raise UserError("`schedule` step: class-incremental learning has no epoch for it; choose cosine or "
+                        "plateau")  # fmt: skip
     if run.tasks is not None and run.tasks < 2:
         raise UserError(f"`tasks` {run.tasks} must be 2 or more: one task leaves nothing to forget")
     check_features(run, "av-digits-ci", "the folder with its features")

@@ -12,7 +12,8 @@ from iemf.analysis.style import VARIANT_LABELS
 from iemf.continual.methods import METHODS
 
 MEASURES = {"mean_accuracy": "AIA", "average_forgetting": "AFR"}
-QUANTITIES = (*MEASURES, "test_accuracy", "test_accuracy_audio", "test_accuracy_visual", "xi", "firing_rate")
+QUANTITIES = (*MEASURES, "test_accuracy", "test_accuracy_audio", "test_accuracy_visual", "xi", "xi_val", "xi_test",
+              "firing_rate")  # fmt: skip
 LABELS = balanced_labels({name: method.label for name, method in METHODS.items()})
 
 

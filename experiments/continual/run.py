@@ -15,13 +15,14 @@ from experiments.sweep.balance import BalancedSweep, stored_names
 from experiments.sweep.execution import sweep
 from experiments.sweep.options import Network, cells_of_sweep, checked, fields_of, placed
 from experiments.sweep.plan import FORWARD
-from experiments.sweep.runs import carry_out, mean_xi, rates_of, say, shared_digest
+from experiments.sweep.runs import carry_out, coefficients, rates_of, say, shared_digest
 from experiments.sweep.task import Size, SweepTask, Trial
 from iemf.continual import metrics
 from iemf.continual.data import ContinualData
 from iemf.continual.learner import ContinualLearner, check_memory
 from iemf.continual.methods import METHODS
 from iemf.training import RunFolder
+from iemf.training.effects import Effects
 from iemf_snn.firing_rate import FiringRates
 
 
@@ -67,11 +68,16 @@ def _train(run: RunConfig, data: ContinualData, folder: RunFolder, accelerator: 
         "test_accuracy": sum(accuracies[-1]) / len(accuracies[-1]),  # of all tasks, at the end
         **{f"test_accuracy_{name}": sum(task[name] for task in unimodal) / len(unimodal) for name in unimodal[0]},
         "best_epoch": last_best(learner.history, len(data.tasks) - 1),
-        "xi": mean_xi(learner.history),
+        **coefficients(learner.history, all_tasks(learner.effects)),
     }
     if run.network == "snn":
         results |= rates_of(firing_rates(learner))
     return results
+
+
+def all_tasks(effects: Sequence[Effects]) -> Effects:
+    """The batches of one task after those of another."""
+    return Effects(*([value for each in effects for value in getattr(each, name)] for name in Effects._fields))
 
 
 def last_best(history: Sequence[dict], task: int) -> int:
@@ -85,7 +91,7 @@ def last_best(history: Sequence[dict], task: int) -> int:
 def firing_rates(learner: ContinualLearner) -> FiringRates:
     """Of the final network on the test samples of all tasks, in a pass of their own: tasks are tested one by one."""
     network = learner.network
-    with FiringRates({"audio": network.activation_audio, "visual": network.activation_visual}) as rates:
+    with FiringRates(build.spiking(network)) as rates:
         learner.stage(len(learner.data.tasks) - 1).accuracies("test", learner.data.tasks)
     return rates
 

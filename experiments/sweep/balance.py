@@ -4,7 +4,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Literal
 
-from experiments.sweep.options import RunBase, SweepOptions
+from experiments.sweep.options import ReadBy, RunBase, SweepOptions
 from iemf.balance import METHODS
 
 BalanceName = Literal[tuple(METHODS)]
@@ -29,6 +29,14 @@ class BalancedSweep(SweepOptions):
 
     balance: tuple[BalanceName, ...] = (PLAIN,)
     """Of the modalities; concat: the task's own loss and nothing more."""
+
+
+def of_factors(option: str) -> ReadBy:
+    """The option of the methods that multiply by factors; ``option``: what names a run's method, None: concat."""
+    reading = " and ".join(name for name, method in METHODS.items() if method.has_factors)
+    return ReadBy(
+        ("balance_scale",), lambda run: METHODS[getattr(run, option) or PLAIN].has_factors, f"`{option}` {reading}"
+    )
 
 
 def stored_names(names: Iterable[str]) -> list[str | None]:

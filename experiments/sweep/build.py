@@ -41,6 +41,9 @@ def modulation_of(
     )  # fmt: skip
 
 
-def balance_of(run: Any, name: str, network: Fusing, seed: int) -> Method:
+def balance_of(run: Any, name: str, network: Fusing, optimizer: torch.optim.Optimizer, seed: int) -> Method:
     """The balancing method ``name``, on a network that is already on its device; ``seed``: of its random numbers."""
-    return METHODS[name](network, seed=seed, recipe="released" if run.recipe == "released" else "paper")
+    method = METHODS[name](network, seed=seed, recipe="released" if run.recipe == "released" else "paper")
+    if method.has_factors:
+        method.use_optimizer(optimizer, run.balance_scale)
+    return method

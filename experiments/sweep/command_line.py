@@ -10,14 +10,18 @@ import re
 import signal
 import sys
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
+from pathlib import Path
 from typing import Any, TypeVar
 
 import tyro
 
+from experiments.sweep.memory import enough_for
+from iemf.data.names import is_utf8
 from iemf.errors import UserError
 
 Config = TypeVar("Config")
+LARGEST = 2**32  # seeds are below it; sizes that large overflow in what is computed of them
 
 
 @dataclass(frozen=True)
@@ -107,10 +111,15 @@ def run(
     """
     program = PROGRAMS[name]
     arguments = sys.argv[1:] if arguments is None else arguments
+    if isinstance(sys.stdout, io.TextIOWrapper):  # names of files may be any bytes, and a terminal any encoding
+        sys.stdout.reconfigure(errors="backslashreplace")
     # As an exception, so that programs end the processes that they started.
     before = signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
     try:
-        main(parse(config_type, arguments, called or f"python -m experiments.{name}", program))
+        config = parse(config_type, arguments, called or f"python -m experiments.{name}", program)
+        check_values(config)
+        with enough_for(config):
+            main(config)
     except UserError as error:
         sys.exit(fail(name, error))
     except KeyboardInterrupt:
@@ -140,6 +149,17 @@ def parse(config_type: type[Config], arguments: list[str], called: str, program:
         raise UserError(f"{one_line(caught.getvalue())} (--help lists the options)") from None
 
 
+def check_values(config: object) -> None:
+    """Raise UserError for a value that no program can use: a path that is not UTF-8, as most libraries that read and
+    write files take no other, and an integer that is no size of anything."""
+    for field in fields(config):
+        value = getattr(config, field.name)
+        if isinstance(value, int) and abs(value) >= LARGEST:
+            raise UserError(f"`{field.name}` {value} must be below 2^32")
+        if isinstance(value, Path) and not is_utf8(str(value.absolute())):
+            raise UserError(f"`{field.name}` {value} is not UTF-8; rename the file or folder")
+
+
 def one_line(box: str) -> str:
     """The message in the framed, possibly coloured text that the parser prints."""
     text = re.sub(r"\x1b\[[0-9;]*m", "", box)
@@ -147,7 +167,8 @@ def one_line(box: str) -> str:
     lines = [
         line
         for line in lines
-        if line and not line.startswith(("Parsing error", "Missing argument", "Missing from", "For full helptext"))
+        if re.search(r"\w", line)
+        and not line.startswith(("Parsing error", "Missing argument", "Missing from", "For full helptext"))
     ]
     lines = [line for line in lines if not line.startswith("Unrecognized options") or ":" in line]
     message = " ".join(lines).removeprefix("Value error ").removeprefix("Invalid choice ")
@@ -164,7 +185,8 @@ def fail(name: str, error: Exception) -> int:
     """Print an error on one line; the exit code that goes with it."""
     # An error from a loader's worker carries that process's traceback; its last line is the message.
     message = str(error).strip().splitlines()[-1].removeprefix("iemf.errors.UserError: ")
-    print(f"{name}: error: {as_options(message)}", file=sys.stderr)
+    shown = as_options(message).encode(errors="backslashreplace").decode()  # names of files may be any bytes
+    print(f"{name}: error: {shown}", file=sys.stderr)
     return 2
 
 

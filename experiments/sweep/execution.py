@@ -1,7 +1,7 @@
 """A sweep: plan or run a grid of configs, several at a time, pick up where an earlier attempt stopped, tabulate."""
 
 from collections.abc import Sequence
-from contextlib import closing
+from contextlib import closing, nullcontext
 from dataclasses import replace
 from pathlib import Path
 
@@ -13,6 +13,7 @@ from experiments.sweep.options import Run, RunBase, SweepOptions
 from experiments.sweep.runs import results_of
 from experiments.sweep.task import SweepTask
 from iemf.errors import UserError
+from iemf.lock import only_writer
 from iemf.pool import available_cores, in_processes
 from iemf.training import RunFolder
 
@@ -21,15 +22,21 @@ def sweep(config: SweepOptions, runs: list[Run], task: SweepTask, out: Path) -> 
     """Plan, or train what is missing, write the table, and print it.
 
     Raises:
-        UserError: no run is finished, a folder holds a run of other options, or a run failed; the table then has the
-            others.
+        UserError: no run is finished, another program trains into ``out``, a folder holds a run of other options, or a
+            run failed; the table then has the others.
     """
-    todo = [run for run in runs if results_of(run) is None]
     if config.dry_run:
-        if todo:
+        if todo := [run for run in runs if results_of(run) is None]:
             task.prepare(todo)
         print(plan.describe(runs, task))
         return
+    # What is finished can be tabulated while the rest is being trained.
+    with nullcontext() if config.collect else only_writer(out, "is training"):
+        _carry_out(config, runs, task, out)
+
+
+def _carry_out(config: SweepOptions, runs: list[Run], task: SweepTask, out: Path) -> None:
+    todo = [run for run in runs if results_of(run) is None]
     runs = [replace(run, progress=False, resume=True) for run in runs]
     if config.collect:
         runs = [run for run in runs if results_of(run) is not None]

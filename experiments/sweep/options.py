@@ -10,6 +10,7 @@ import torch
 import tyro
 
 from iemf.errors import UserError
+from iemf.training.schedule import Kind, Schedule
 
 Network = Literal["ann", "snn"]
 Variant = Literal["vanilla", "joint", "iemf"]
@@ -39,6 +40,16 @@ class CommonOptions:
     """IEMF: what ξ multiplies; by default the gradient for sgd, the step for adam and adamw."""
     modulate_from: int | None = None
     """IEMF: the first epoch with ξ; 0 by default."""
+    balance_scale: Literal["gradient", "step"] | None = None
+    """mslr, ogm-ge: what their factors multiply; by default the gradient for sgd, the step for adam and adamw."""
+    schedule: Kind | None = None
+    """Of the learning rate. cosine: down to 0 at the end; plateau: a tenth whenever --patience epochs have brought no
+    better validation, and after the third time the end, so that --epochs is an upper limit; step: a tenth at some
+    epochs; constant."""
+    warmup: int | None = None
+    """Steps in which the learning rate rises to its value."""
+    patience: int | None = None
+    """plateau: epochs; 5 by default."""
     time_steps: int | None = None
     """snn: T; 4 by default."""
     clip_norm: float | None = None
@@ -125,6 +136,16 @@ def of_iemf(reads: Callable[[Any], bool] = lambda run: run.variant == "iemf") ->
 def of_snn(*names: str) -> ReadBy:
     """Options of spiking networks."""
     return ReadBy(names, lambda run: run.network == "snn", "`network` snn")
+
+
+PLATEAU = ReadBy(("patience",), lambda run: run.schedule == "plateau", "`schedule` plateau")
+
+
+def schedule_of(run: Any, drops: tuple[int, ...] = ()) -> Schedule:
+    """Of a resolved run; ``drops``: the epochs of a step, which is what there is by default where there are some."""
+    kind = run.schedule or ("step" if drops else "constant")
+    own = {"patience": run.patience} if run.patience is not None else {}
+    return Schedule(kind, run.warmup or 0, drops if kind == "step" else (), **own)
 
 
 def refuse_unread(run: RunBase, rules: Iterable[ReadBy]) -> None:
@@ -249,7 +270,7 @@ def check_features(run: Any, embedded: str, folder: str) -> None:
 
 def check_common(run: Any) -> None:
     """Raise UserError for an option of every run that is out of range."""
-    check_least(run, {"time_steps": 1, "modulate_from": 0, "seed": 0})
+    check_least(run, {"time_steps": 1, "modulate_from": 0, "seed": 0, "warmup": 0, "patience": 1})
     for name in ("lr", "gamma", "clip_norm"):
         value = getattr(run, name)
         if value is not None and not 0 < value < math.inf:

@@ -88,6 +88,12 @@ def avqa() -> dict[tuple[str, str], dict[str, float]]:
     }
 
 
+def avqa_overall(model: str, variant: str) -> float | None:
+    """Percent of all questions: of Table S5, of joint learning alone of the readme; None if neither has it."""
+    numbers = avqa().get((model, variant))
+    return numbers["overall"] if numbers else RELEASED_AVQA.get((model, variant))
+
+
 def avqa_sentence(model: str, variant: str) -> str:
     """What Table S5 has for a run on MUSIC-AVQA."""
     numbers = avqa().get((model, variant))

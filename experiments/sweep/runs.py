@@ -1,21 +1,27 @@
 """One run, from its config to its results, whatever the task."""
 
+import contextlib
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import asdict
 from typing import TypeVar
 
 import torch
 from accelerate import Accelerator
+from torch import nn
 
 from experiments.sweep.accelerator import accelerated
 from experiments.sweep.allocator import keep_freed_memory
+from experiments.sweep.memory import enough_for
 from experiments.sweep.options import Run, RunBase
 from iemf.files import write_json
+from iemf.lock import only_writer
 from iemf.training import RunFolder
-from iemf.training.loop import Trainer
+from iemf.training.effects import Effects
+from iemf.training.loop import Trainer, Watch, unwatched
 from iemf_snn.firing_rate import FiringRates
+from iemf_snn.watch import SpikeWatch
 
 Data = TypeVar("Data")
 Work = Callable[[Run, Data, RunFolder, Accelerator], dict]
@@ -30,7 +36,8 @@ def carry_out(run: Run, read: Callable[[Run], Data], work: Work) -> dict:
         work: trains and tests; what it returns opens the results.
 
     Raises:
-        UserError: the folder holds something else, or ``work`` says why it cannot go on.
+        UserError: the folder holds something else, another program trains in it, memory is not enough, or ``work`` says
+            why it cannot go on.
     """
     keep_freed_memory()
     folder = RunFolder(run.out)
@@ -38,7 +45,9 @@ def carry_out(run: Run, read: Callable[[Run], Data], work: Work) -> dict:
     if (results := folder.results()) is not None:
         return results
     began = time.perf_counter()
-    with accelerated(run.precision) as accelerator:
+    with enough_for(run), accelerated(run.precision) as accelerator, _held(folder, accelerator):
+        if accelerator.is_main_process:
+            folder.check(run.stored(), run.resume)  # another program may have trained in it meanwhile
         data = read(run)
         accelerator.wait_for_everyone()  # every process has looked at the folder before one of them writes to it
         if accelerator.is_main_process:
@@ -57,15 +66,25 @@ def carry_out(run: Run, read: Callable[[Run], Data], work: Work) -> dict:
     return results
 
 
+def _held(folder: RunFolder, accelerator: Accelerator) -> contextlib.AbstractContextManager:
+    """The folder is this run's alone; of several processes the first one holds it for all."""
+    return only_writer(folder.path, "is training") if accelerator.is_main_process else contextlib.nullcontext()
+
+
 def best_of(trainer: Trainer) -> dict:
     """Which epoch validation chose."""
     return {"best_epoch": trainer.best["epoch"]}
 
 
-def mean_xi(history: list[dict]) -> float | None:
-    """Over the epochs of a run that had it."""
-    values = [record["xi"] for record in history if record.get("xi") is not None]
-    return sum(values) / len(values) if values else None
+def coefficients(history: list[dict], test: Effects) -> dict:
+    """What goes into the results of ξ: of training and validation batches over the epochs of a run that had it, and of
+    the test split's batches, each and their mean. Without IEMF "xi" is None, and there are no others."""
+    of_epochs = {
+        name: [record[name] for record in history if record.get(name) is not None] for name in ("xi", "xi_val")
+    }
+    means = {name: sum(values) / len(values) for name, values in of_epochs.items() if values}
+    batches = {"xi_test_batches": test.xi} if test.xi else {}
+    return {"xi": None} | means | test.means("test") | batches
 
 
 def rates_of(rates: FiringRates | None) -> dict:
@@ -73,6 +92,18 @@ def rates_of(rates: FiringRates | None) -> dict:
     if rates is None:
         return {}
     return {"firing_rate": rates.overall(), "firing_rate_layers": [asdict(layer) for layer in rates.layers()]}
+
+
+def watch_of(run: RunBase, modules: Mapping[str, nn.Module], accelerator: Accelerator) -> Watch:
+    """Of spiking runs: the firing rate in each epoch's record, and a line about layers that are silent or saturated."""
+    if run.network != "snn":
+        return unwatched
+
+    def warn(line: str) -> None:
+        if accelerator.is_main_process:
+            say(run.out.name, line)
+
+    return SpikeWatch(modules, warn)
 
 
 def results_of(run: RunBase) -> dict | None:

@@ -9,13 +9,16 @@ from matplotlib.axes import Axes
 from iemf.analysis.figure import legend_below, mean_and_band, panels, save
 from iemf.analysis.style import COLOURS, NETWORK_LABELS, NEURON_LABELS, PLACE_LABELS, VARIANT_LABELS
 
+SPAN = 10  # percentage points
+
 
 def accuracies(
     cells: Mapping[tuple[str, str, str], Sequence[float]], labels: Mapping[str, str], path: Path, title: str
 ) -> None:
     """Test accuracy per method, one panel a network, one marker a variant: mean, ± one deviation, every seed as a dot.
 
-    Markers, not bars: the axis need not start at 0 for them.
+    Markers, not bars: the axis need not start at 0 for them. All panels have one axis, of SPAN points at least, so that
+    networks compare and small differences look small.
 
     Args:
         cells: {(network, method, variant): test accuracies in percent, one a seed}.
@@ -24,7 +27,7 @@ def accuracies(
         title: names data set and settings.
     """
     networks, methods, variants = (list(dict.fromkeys(key[i] for key in cells)) for i in range(3))
-    figure, axes = panels(1, len(networks), (1.6 + 1.15 * len(methods) * len(networks), 3.9))
+    figure, axes = panels(1, len(networks), (1.6 + 1.15 * len(methods) * len(networks), 3.9), sharey=True)
     gap = 0.7 / len(variants)
     for axis, network in zip(axes[0], networks, strict=True):
         for number, variant in enumerate(variants):
@@ -41,9 +44,10 @@ def accuracies(
             axis.axvline(boundary - 0.5, color="grey", lw=0.3)
         axis.set_title(f"{NETWORK_LABELS[network]} ({NEURON_LABELS[network]})", fontsize=10)
         axis.grid(axis="y", lw=0.4)
-    axes[0, 0].set_ylabel(
-        "test accuracy (%)\n(each panel has its own axis)" if len(networks) > 1 else "test accuracy (%)"
-    )
+    low, high = axes[0, 0].get_ylim()
+    if high - low < SPAN:
+        axes[0, 0].set_ylim((low + high - SPAN) / 2, (low + high + SPAN) / 2)
+    axes[0, 0].set_ylabel("test accuracy (%)")
     legend_below(figure, axes)
     save(figure, path, title)
 

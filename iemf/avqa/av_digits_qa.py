@@ -8,7 +8,9 @@ for its sound and one for its pictures. Frozen encoders, trained on AV-Digits' t
     visual  [10, 5 F + 10, 2, 2]  the encoder's numbers; once more in the p-th of four blocks for place p, the others
                                   being zeros; and the step
 
-The blocks say what is where, as the map of a deep network does less plainly: the mean over places keeps it.
+The blocks say what is where, as the map of a deep network does less plainly: the mean over places keeps it. A scene is
+a video of ten seconds. A picture that is shown beside the sound of another step bears that step: a wrong time must not
+be what gives it away.
 """
 
 import hashlib
@@ -180,6 +182,15 @@ def make(
         write_json(folder / "json" / f"avqa-{split}.json", list(digit_questions.ask(named, rng)))
 
 
+class SteppedFeatures(ArrayFeatures):
+    """Features whose last channels say at which step they are seen."""
+
+    def pictures(self, videos: np.ndarray, seconds: np.ndarray, shown_at: np.ndarray) -> np.ndarray:
+        found = super().pictures(videos, seconds, shown_at)
+        found[:, -STEPS:] = self.visual[videos, shown_at, -STEPS:]
+        return found
+
+
 def load(folder: Path) -> AVQAData:
     """What :func:`make` wrote.
 
@@ -203,7 +214,7 @@ def load(folder: Path) -> AVQAData:
                 f"{folder / split}.npz cannot be read ({error}); remove {folder}, it is made anew"
             ) from None
         number_of = {f"{split}{number:05d}": number for number in range(len(audio))}
-        splits[split] = AVQASplit(asked, words, ArrayFeatures(audio, visual), number_of)
+        splits[split] = AVQASplit(asked, words, SteppedFeatures(audio, visual), number_of)
         for part in (audio, visual, repr(asked).encode()):
             mark.update(part)
     return AVQAData("av-digits-qa", words, **splits, about={"digest": mark.hexdigest()[:16]})

@@ -12,7 +12,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from iemf.avqa.layers import audio_layers, visual_layer
-from iemf.avqa.pairs import MatchLogits, Others
+from iemf.avqa.pairs import MatchLogits
 
 
 class Grounded(NamedTuple):
@@ -28,10 +28,6 @@ class Places(NamedTuple):
 
     mean: Tensor
     directions: Tensor
-
-    def of(self, *index: Tensor) -> "Places":
-        """Those of some pictures."""
-        return Places(self.mean[index], self.directions[index])
 
 
 def ground(directions: Tensor, audio: Tensor) -> tuple[Tensor, Tensor]:
@@ -77,10 +73,10 @@ class MatchNetwork(nn.Module):
         """Sound [..., D_a] as a [..., width]."""
         return self.audio(sound)
 
-    def forward(self, audio: Tensor, visual: Tensor, others: Others) -> MatchLogits:
-        """audio [B, T, D_a], visual [B, T, C, H, W]: does it tell what belongs together from what does not?"""
-        heard, places = self.hear(audio), self.places(visual)
-        return MatchLogits(self.matches(self.grounded(heard, places)), self.mismatched(heard, places, others))
+    def forward(self, audio: Tensor, visual: Tensor, wrong: Tensor) -> MatchLogits:
+        """audio [..., D_a]; visual and wrong [..., C, H, W], its own picture and another's: does it tell them apart?"""
+        heard = self.hear(audio)
+        return MatchLogits(*(self.matches(self.grounded(heard, self.places(each))) for each in (visual, wrong)))
 
     def grounded(self, audio: Tensor, places: Places) -> Grounded:
         """audio [..., width] of :meth:`hear`, places of :meth:`places`."""
@@ -91,14 +87,3 @@ class MatchNetwork(nn.Module):
     def matches(self, grounded: Grounded) -> Tensor:
         """Logits [..., 2]."""
         return self.match(torch.cat([grounded.audio, grounded.visual], dim=-1))
-
-    def mismatched(self, audio: Tensor, places: Places, others: Others) -> Tensor:
-        """Logits [B, T, 2] of sounds beside pictures of other videos.
-
-        Args:
-            audio: [B, T, width] of :meth:`hear`.
-            places: [B, T, ...].
-            others: whose.
-        """
-        times = torch.arange(audio.shape[1], device=audio.device)
-        return self.matches(self.grounded(audio, places.of(others.row, times)))

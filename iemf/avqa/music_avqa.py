@@ -4,12 +4,15 @@
     DIR/feats/vggish/ID.npy            [60, 128]
     DIR/feats/res18_14x14/ID.npy       [60, 512, 14, 14], 24 MB a video
 
-Every sixth second is used: T = 10. Files are mapped, not loaded: only what a batch needs is read.
+Answers see every sixth second: T = 10. Files are mapped, not loaded: only what a batch needs is read. Ids of real
+videos are numbers, those of synthetic ones have letters before them.
 """
 
 import hashlib
+import os
 from collections.abc import Sequence
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 
@@ -22,6 +25,14 @@ from iemf.features.minutes import SECONDS, files
 SPLITS = ("train", "val", "test")
 EVERY = 6  # seconds
 DTYPES = (np.dtype(np.float16), np.dtype(np.float32))
+SOUND, CHANNELS = 128, 512  # of VGGish and of ResNet-18
+
+
+class Place(NamedTuple):
+    """Where the numbers of a file begin, in bytes, and what they are."""
+
+    offset: int
+    dtype: np.dtype
 
 
 class FileFeatures:
@@ -29,11 +40,16 @@ class FileFeatures:
 
     Args:
         folder: with vggish/ and res18_14x14/.
-        videos: ids; the first one's shapes are expected of all.
+        videos: ids; VGGish is [60, 128] of each, maps [60, 512, H, W] with H = W as the first one has it.
+
+    Attributes:
+        times, seconds: 10 and 60.
 
     Raises:
         UserError: a video lacks a file (named, with how many more), or a file is damaged or of another shape or dtype.
     """
+
+    times, seconds = SECONDS // EVERY, SECONDS
 
     def __init__(self, folder: Path, videos: Sequence[str]) -> None:
         self.paths = [files(folder, video) for video in videos]
@@ -43,15 +59,9 @@ class FileFeatures:
             more = f" and those of {len(missing) - 1} more videos" if len(missing) > 1 else ""
             raise UserError(f"{missing[0]}{more} missing: {len(videos)} videos are asked about; complete the features, "
                             f"or make them (`iemf extract`)")  # fmt: skip
-        self.shapes: dict[str, tuple[int, ...]] = {}
-        for kind, dimensions in (("audio", 2), ("visual", 4)):
-            shape = _mapped(self.paths[0][kind]).shape
-            if len(shape) != dimensions or shape[0] != SECONDS:
-                wanted = f"[{SECONDS}, 128]" if kind == "audio" else f"[{SECONDS}, 512, 14, 14]"
-                raise UserError(f"{self.paths[0][kind]} is of shape {list(shape)}, expected {wanted}; make the "
-                                f"features anew")  # fmt: skip
-            self.shapes[kind] = shape
-        self.audio_size, self.visual_size = (self.shapes[kind][1] for kind in ("audio", "visual"))
+        self.shapes = {kind: _mapped(self.paths[0][kind]).shape for kind in ("audio", "visual")}
+        self.audio_size, self.visual_size = SOUND, CHANNELS
+        self.places: dict[tuple[int, str], Place] = {}
         self.mark = self._look_at_all()
 
     def _look_at_all(self) -> bytes:
@@ -60,6 +70,8 @@ class FileFeatures:
         for number in range(len(self.paths)):
             for kind in ("audio", "visual"):
                 array = self._checked(number, kind)
+                if array.flags.c_contiguous:
+                    self.places[number, kind] = Place(array.offset, array.dtype)
                 mark.update(array[SECONDS // 2].ravel()[:: max(1, array[0].size // 128)].tobytes())
         return mark.digest()
 
@@ -69,20 +81,64 @@ class FileFeatures:
         Raises:
             UserError: a file is damaged, of another shape or dtype, or holds what is no number.
         """
-        return tuple(np.stack([self._one(number, kind) for number in videos]) for kind in ("audio", "visual"))
+        every = slice(None, None, EVERY)
+        return tuple(np.stack([self._some(number, kind, every) for number in videos]) for kind in ("audio", "visual"))
+
+    def sounds(self, videos: np.ndarray, seconds: np.ndarray) -> np.ndarray:
+        """[n, D_a]; errors as of :meth:`read`."""
+        return np.stack(self._moments(videos, seconds, "audio"))
+
+    def pictures(self, videos: np.ndarray, seconds: np.ndarray, shown_at: np.ndarray) -> np.ndarray:
+        """[n, C, H, W]; errors as of :meth:`read`."""
+        return np.stack(self._moments(videos, seconds, "visual"))
+
+    def _moments(self, videos: np.ndarray, seconds: np.ndarray, kind: str) -> list[np.ndarray]:
+        return [self._moment(int(number), kind, int(second)) for number, second in zip(videos, seconds, strict=True)]
+
+    def _moment(self, number: int, kind: str, second: int) -> np.ndarray:
+        """Read by itself: a map would have the system read megabytes ahead."""
+        place, path, shape = self.places.get((number, kind)), self.paths[number][kind], self.shapes[kind][1:]
+        if place is None:  # columns first: a moment lies all over the file
+            return self._some(number, kind, second)
+        size = place.dtype.itemsize * int(np.prod(shape))
+        try:
+            with path.open("rb", buffering=0) as file:
+                if hasattr(os, "posix_fadvise"):
+                    os.posix_fadvise(file.fileno(), 0, 0, os.POSIX_FADV_RANDOM)
+                content = os.pread(file.fileno(), size, place.offset + second * size)
+            chosen = np.frombuffer(content, place.dtype).reshape(shape)
+        except (OSError, ValueError) as error:
+            raise UserError(f"{path} is no readable .npy file ({error}); make it anew") from None
+        return self._finite(chosen, path)
 
     def _checked(self, number: int, kind: str) -> np.ndarray:
         path = self.paths[number][kind]
         array = _mapped(path)
+        _check_axes(path, kind, array.shape)
         if array.shape != self.shapes[kind]:
             raise UserError(f"{path} is of shape {list(array.shape)}, others {list(self.shapes[kind])}; make it anew")
         return array
 
-    def _one(self, number: int, kind: str) -> np.ndarray:
-        chosen = self._checked(number, kind)[::EVERY]
+    def _some(self, number: int, kind: str, seconds: slice | int) -> np.ndarray:
+        return self._finite(self._checked(number, kind)[seconds], self.paths[number][kind])
+
+    @staticmethod
+    def _finite(chosen: np.ndarray, path: Path) -> np.ndarray:
         if not np.isfinite(chosen).all():
-            raise UserError(f"{self.paths[number][kind]} holds NaN or infinite numbers; make it anew")
+            raise UserError(f"{path} holds NaN or infinite numbers; make it anew")
         return chosen
+
+
+def _check_axes(path: Path, kind: str, shape: tuple[int, ...]) -> None:
+    """Raise UserError unless the axes are those that the networks take: axes in another order would train, badly."""
+    if kind == "audio" and shape != (SECONDS, SOUND):
+        raise UserError(f"{path} is of shape {list(shape)}, expected [{SECONDS}, {SOUND}], seconds by VGGish's "
+                        f"numbers; make the features anew (`iemf extract`)")  # fmt: skip
+    if kind == "visual" and (len(shape) != 4 or shape[:2] != (SECONDS, CHANNELS) or shape[2] != shape[3]):
+        order = len(shape) == 4 and shape[3] == CHANNELS
+        remedy = "move the last axis to second place (numpy.moveaxis)" if order else "make the features anew"
+        raise UserError(f"{path} is of shape {list(shape)}, expected [{SECONDS}, {CHANNELS}, 14, 14], seconds, "
+                        f"channels, height and width; {remedy}")  # fmt: skip
 
 
 def _mapped(path: Path) -> np.ndarray:
@@ -112,7 +168,8 @@ def load(root: Path) -> AVQAData:
     features = FileFeatures(root / "feats", videos)
     number_of = {video: number for number, video in enumerate(videos)}
     words = vocabulary.build(questions["train"])
-    splits = {split: AVQASplit(questions[split], words, features, number_of) for split in SPLITS}
+    synthetic = [video for video in videos if not video.isdigit()]
+    splits = {split: AVQASplit(questions[split], words, features, number_of, synthetic=synthetic) for split in SPLITS}
     mark = hashlib.sha256()
     for path in paths.values():
         mark.update(path.read_bytes())

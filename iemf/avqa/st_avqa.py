@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 from iemf.avqa.answer import Answering
 from iemf.avqa.grounding import MatchNetwork
-from iemf.avqa.pairs import MatchLogits, Others
+from iemf.avqa.pairs import MatchLogits
 from iemf.network import Output
 
 
@@ -19,20 +19,21 @@ class STAVQA(Answering):
         self.grounding = MatchNetwork(audio_size, visual_size, width)
 
     def forward(
-        self, audio: Tensor, visual: Tensor, words: Tensor, others: Others | None = None
+        self, audio: Tensor, visual: Tensor, words: Tensor, wrong: Tensor | None = None
     ) -> Output | tuple[Output, MatchLogits]:
-        """The answer; with ``others`` also whether the match network tells pairs apart: both share what is grounded."""
+        """The answer; with ``wrong`` [B, T, C, H, W], pictures of other videos, also whether the match network tells
+        pairs apart: both share what is grounded."""
         network = self.grounding
-        heard, places = network.hear(audio), network.places(visual)
-        grounded = network.grounded(heard, places)
+        heard = network.hear(audio)
+        grounded = network.grounded(heard, network.places(visual))
         q = self.question(words)
         a = self.attention_audio(q, grounded.audio) + grounded.audio.mean(dim=1)
         v = self.attention_visual(q, grounded.visual) + grounded.visual.mean(dim=1)
         output = self.answer(a, v, q)
-        if others is None:
+        if wrong is None:
             return output
-        wrong = network.mismatched(heard, places, others)
-        return output, MatchLogits(network.matches(grounded), wrong)
+        mismatched = network.grounded(heard, network.places(wrong))
+        return output, MatchLogits(network.matches(grounded), network.matches(mismatched))
 
     @property
     def encoders(self) -> dict[str, nn.Module]:

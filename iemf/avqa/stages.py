@@ -1,5 +1,4 @@
-"""Question answering as the loop sees it: stage 1 learns which sound and picture belong together, stage 2 (or the only
-one) answers."""
+"""Answering questions as the loop sees it: the only stage, or stage 2 behind that of :mod:`iemf.avqa.match`."""
 
 from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple
@@ -13,30 +12,36 @@ from torch.utils.data import BatchSampler
 
 from iemf.avqa.answer import Answering
 from iemf.avqa.data import AVQABatch, AVQASplit
-from iemf.avqa.grounding import MatchNetwork
-from iemf.avqa.pairs import BELONGS, Others, draw_others, match_loss
+from iemf.avqa.pairs import draw_others, match_loss
 from iemf.avqa.st_avqa import STAVQA
 from iemf.avqa.vocabulary import UNKNOWN
 from iemf.balance import Method
+from iemf.coefficient import IGNORED
+from iemf.errors import UserError
 from iemf.network import Output
 from iemf.seeds import Stream, mix_seed
 from iemf.training.balanced import Asked, Balanced
 from iemf.training.batches import read_batches, share
+from iemf.training.effects import BatchScores
 from iemf.training.stage import Outcome, Rank, StageDefaults
 from iemf.training.step import Totals, accuracies_of, named_totals, outcome_of, ranked
 
 MATCH_WEIGHT = 0.5  # of the match loss in stage 2
 
 
-class Paired(NamedTuple):
-    """A batch, and the wrong pictures for its sounds; None where nothing is matched."""
+class PairedBatch(NamedTuple):
+    """An :class:`~iemf.avqa.data.AVQABatch`, and pictures of other videos [B, T, C, H, W] beside its sounds."""
 
-    batch: AVQABatch
-    others: Others | None
+    audio: Tensor
+    visual: Tensor
+    words: Tensor
+    answer: Tensor
+    video: Tensor
+    wrong: Tensor
 
 
-class _Questions(StageDefaults):
-    """Batches of questions in a random order, with or without wrong pairs.
+class QuestionAnsweringStage(StageDefaults):
+    """Rows of a split in a random order, and the sums of a validation.
 
     Args:
         module: on the accelerator's device.
@@ -45,8 +50,6 @@ class _Questions(StageDefaults):
         seed: of the order and the pairs.
         accelerator: of the run.
     """
-
-    paired = False
 
     def __init__(
         self,
@@ -60,71 +63,36 @@ class _Questions(StageDefaults):
         super().__init__()
         self.module, self.train, self.val, self.batch_size = module, train, val, batch_size
         self.seed, self.accelerator, self.device = seed, accelerator, accelerator.device
-        self.steps = -(-len(train) // batch_size)
 
-    def batches(self, epoch: int) -> Iterator[Paired]:
-        rank = self.accelerator.process_index
+    def parts(self, count: int, epoch: int) -> list[list[int]]:
+        """This process's batches of ``count`` rows in an epoch's order."""
         order = torch.Generator().manual_seed(mix_seed(Stream.ORDER, self.seed, epoch))
-        rows = torch.randperm(len(self.train), generator=order).tolist()
-        parts = share(list(BatchSampler(rows, self.batch_size, drop_last=False)), self.accelerator, even=True)
-        pairs = torch.Generator().manual_seed(mix_seed(Stream.PAIRS, self.seed, epoch, *([rank] if rank else [])))
-        for batch in read_batches(self.train.__getitems__, parts, self.device):
-            yield Paired(batch, draw_others(batch.video, batch.audio.shape[1], pairs) if self.paired else None)
+        rows = torch.randperm(count, generator=order).tolist()
+        return share(list(BatchSampler(rows, self.batch_size, drop_last=False)), self.accelerator, even=True)
 
-    def _val_batches(self) -> Iterator[tuple[AVQABatch, bool]]:
-        """(batch, whether it counts): a process without a share sees one that does not."""
-        parts = list(BatchSampler(range(len(self.val)), self.batch_size, drop_last=False))
+    def pairs(self, epoch: int) -> torch.Generator:
+        """Of an epoch's pairs: drawn for all rows at once, they are the same whatever process a row falls to."""
+        return torch.Generator().manual_seed(mix_seed(Stream.PAIRS, self.seed, epoch))
+
+    def val_parts(self, count: int) -> tuple[list[list[int]], bool]:
+        """(this process's batches of ``count`` rows, whether they count): without a share it sees one that does not."""
+        parts = list(BatchSampler(range(count), self.batch_size, drop_last=False))
         mine = share(parts, self.accelerator, even=False)
-        for batch in read_batches(self.val.__getitems__, mine or parts[:1], self.device):
-            yield batch, bool(mine)
+        return mine or parts[:1], bool(mine)
 
-    def _sums(self, totals: Iterator[tuple[dict[str, Tensor], bool]]) -> dict[str, float]:
+    def sums(self, totals: Iterator[dict[str, Tensor]], counts: bool) -> dict[str, float]:
         """Over all processes."""
         added = Totals(self.device)
-        for named, counts in totals:
+        for named in totals:
             added.add(named, counts)
         return added.read()
 
 
-class MatchStage(_Questions):
-    """Stage 1: the match network on pairs that belong together and pairs that do not.
-
-    In validation each sound is matched with its own picture and one of another video, the same each epoch.
-    """
-
-    name, paired = "match", True
-    module: MatchNetwork
-
-    def loss(self, network: nn.Module, batch: Paired, epoch: int) -> Outcome:
-        (audio, visual, *_), others = batch
-        loss = match_loss(network(audio, visual, others), others.exists)
-        return Outcome(loss, len(audio), {"loss": loss.detach() * len(audio)})
-
-    def validate(self, epoch: int) -> tuple[Rank, dict[str, float]]:
-        """Ranked by the share of pairs told rightly, then by the loss."""
-        self.module.eval()
-        sums = self._sums(self._validation())
-        share_right, loss = 100 * sums["right"] / sums["pairs"], sums["loss"] / sums["rows"]
-        return (share_right, -loss), {"val_match_accuracy": share_right, "val_loss": loss}
-
-    @torch.no_grad()
-    def _validation(self) -> Iterator[tuple[dict[str, Tensor], bool]]:
-        generator = torch.Generator().manual_seed(mix_seed(Stream.PAIRS, 0))
-        for batch, counts in self._val_batches():
-            others = draw_others(batch.video, batch.audio.shape[1], generator)
-            logits, exists = self.module(batch.audio, batch.visual, others), others.exists
-            told = (logits.right.argmax(-1) == BELONGS).double().mean(1)
-            apart = (logits.wrong.argmax(-1) != BELONGS).double().mean(1) * exists
-            rows = told.new_full((), float(len(exists)))
-            yield {"right": told.sum() + apart.sum(), "pairs": len(exists) + exists.sum(),
-                   "loss": match_loss(logits, exists).double() * rows, "rows": rows}, counts  # fmt: skip
-
-
-class AnswerStage(Balanced, _Questions):
+class AnswerStage(Balanced, QuestionAnsweringStage):
     """Answering: cross-entropy of the fusion and of both heads.
 
     Args:
-        of_questions: see above.
+        of_questions: as of :class:`QuestionAnsweringStage`.
         balance: of the modalities, made for the network; none by default.
     """
 
@@ -135,14 +103,21 @@ class AnswerStage(Balanced, _Questions):
         super().__init__(*of_questions)
         self.balance = balance or Method(self.module)
 
-    def answered(self, network: nn.Module, batch: Paired) -> tuple[Output, dict[str, Tensor]]:
-        """The output of a batch, and further losses by name."""
-        questions = batch.batch
-        return network(questions.audio, questions.visual, questions.words), {}
+    @property
+    def steps(self) -> int:
+        """Batches of an epoch, over all processes."""
+        return -(-len(self.train) // self.batch_size)
 
-    def loss(self, network: nn.Module, batch: Paired, epoch: int) -> Outcome:
+    def batches(self, epoch: int) -> Iterator[AVQABatch | PairedBatch]:
+        return read_batches(self.train.__getitems__, self.parts(len(self.train), epoch), self.device)
+
+    def answered(self, network: nn.Module, batch: AVQABatch) -> tuple[Output, dict[str, Tensor]]:
+        """The output of a batch, and further losses by name."""
+        return network(batch.audio, batch.visual, batch.words), {}
+
+    def loss(self, network: nn.Module, batch: AVQABatch | PairedBatch, epoch: int) -> Outcome:
         output, further = self.answered(network, batch)
-        logits, labels = output.logits, batch.batch.answer
+        logits, labels = output.logits, batch.answer
         losses = {"fused": self.balance.loss(F.cross_entropy(logits.fused, labels), output, labels, epoch)}
         losses |= {name: F.cross_entropy(each, labels) for name, each in logits.unimodal.items()} | further
         return outcome_of(losses, logits, labels, output=Asked(output, labels))
@@ -150,29 +125,61 @@ class AnswerStage(Balanced, _Questions):
     def validate(self, epoch: int) -> tuple[Rank, dict[str, float]]:
         """Ranked by the share of questions answered rightly, then by the loss; ``balance`` sees the shares."""
         self.module.eval()
-        sums = self._sums(self._validation())
+        parts, counts = self.val_parts(len(self.val))
+        scores = BatchScores(self.accelerator)
+        sums = self.sums(self._validation(parts, scores if counts else None), counts)
         accuracies = accuracies_of(sums, len(self.val))
         self.balance.on_validation(accuracies, epoch)
-        return ranked(accuracies, sums["loss"] / len(self.val))
+        return ranked(accuracies, sums["loss"] / len(self.val), scores.effects(self.modulation))
 
     @torch.no_grad()
-    def _validation(self) -> Iterator[tuple[dict[str, Tensor], bool]]:
-        for batch, counts in self._val_batches():
+    def _validation(self, parts: list[list[int]], scores: BatchScores | None) -> Iterator[dict[str, Tensor]]:
+        for batch in read_batches(self.val.__getitems__, parts, self.device):
             logits = self.module(batch.audio, batch.visual, batch.words).logits
             losses = F.cross_entropy(logits.fused, batch.answer, reduction="none", ignore_index=UNKNOWN)
-            yield named_totals({"loss": losses.mean()}, logits, batch.answer), counts
+            if scores is not None:
+                scores.add(logits, counted(batch.answer))
+            yield named_totals({"loss": losses.mean()}, logits, batch.answer)
 
 
 class GroundedAnswerStage(AnswerStage):
-    """Stage 2 of ST-AVQA: the match loss beside the answer's."""
+    """Stage 2 of ST-AVQA: the match loss beside the answer's.
 
-    paired = True
+    Every time of every question has a frame of another video of the split, drawn anew in each epoch.
+    """
+
     module: STAVQA
 
-    def answered(self, network: nn.Module, batch: Paired) -> tuple[Output, dict[str, Tensor]]:
-        questions, others = batch
-        output, matched = network(questions.audio, questions.visual, questions.words, others)
-        return output, {"match": MATCH_WEIGHT * match_loss(matched, others.exists)}
+    def __init__(self, module: STAVQA, train: AVQASplit, *others: Any, balance: Method | None = None) -> None:
+        super().__init__(module, train, *others, balance=balance)
+        check_videos(train, len(train.video_list), "videos")
+
+    def batches(self, epoch: int) -> Iterator[PairedBatch]:
+        split, times = self.train, torch.arange(self.train.features.times)
+        own = split.places[:, None].expand(-1, len(times))
+        others = draw_others(own, len(split.video_list), split.features.seconds, self.pairs(epoch))
+
+        def read(rows: list[int]) -> PairedBatch:
+            return PairedBatch(*split.__getitems__(rows), split.pictures(others.of(torch.tensor(rows)), times))
+
+        return read_batches(read, self.parts(len(split), epoch), self.device)
+
+    def answered(self, network: nn.Module, batch: PairedBatch) -> tuple[Output, dict[str, Tensor]]:
+        output, matched = network(batch.audio, batch.visual, batch.words, batch.wrong)
+        return output, {"match": MATCH_WEIGHT * match_loss(matched)}
+
+
+def check_videos(split: AVQASplit, count: int, of: str) -> None:
+    """Raise UserError if there is no other video to draw a frame of."""
+    if count < 2:
+        asked = f"{len(split)} questions about {len(split.video_list)} video(s)"
+        raise UserError(f"a split of {asked} has {count} {of}: telling what belongs together takes two; use `models` "
+                        f"baseline, or a larger split")  # fmt: skip
+
+
+def counted(answers: Tensor) -> Tensor:
+    """Answers that train never had do not count in ξ."""
+    return answers.where(answers != UNKNOWN, IGNORED)
 
 
 @torch.no_grad()
@@ -182,6 +189,7 @@ def predict(
     batch_size: int,
     accelerator: Accelerator,
     rows: Sequence[int] | None = None,
+    scores: BatchScores | None = None,
 ) -> dict[str, Tensor]:
     """The number of the answer to each question of ``rows``, on the CPU, by each head and by "fused"; neither batches
     nor order change it.
@@ -190,6 +198,7 @@ def predict(
         module: a baseline or ST-AVQA, on the accelerator's device.
         split, batch_size, accelerator: of what, how many at a time, and where.
         rows: questions by their place in the split; None: all.
+        scores: takes what ξ is computed from.
     """
     module.eval()
     rows = list(range(len(split))) if rows is None else list(rows)
@@ -198,6 +207,8 @@ def predict(
     read = read_batches(lambda part: split.__getitems__([rows[place] for place in part]), parts, accelerator.device)
     for part, batch in zip(parts, read, strict=True):
         logits = module(batch.audio, batch.visual, batch.words).logits
+        if scores is not None:
+            scores.add(logits, counted(batch.answer))
         told.append((part, {name: each.argmax(1).cpu() for name, each in logits.named().items()}))
     answers: dict[str, Tensor] = {}
     for part, of_part in gather_object(told):

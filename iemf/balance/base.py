@@ -7,11 +7,13 @@ Methods know modalities by name and networks by :class:`Fusing` alone, so that t
 from collections.abc import Callable, Mapping
 from typing import Protocol
 
+import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 from iemf.errors import UserError
 from iemf.logits import Logits
+from iemf.scaling import Scaling, default_scale
 
 Accuracies = Mapping[str, float]  # percent, of each modality's head by name, and of the fusion as "fused"
 
@@ -54,6 +56,7 @@ class Method:
     name: str  # on a command line; both are set by :func:`register`
     label: str  # in tables and pictures
     needs_split = False  # whether it asks for the modalities' contributions to the fused logits
+    has_factors = False  # whether it multiplies what some parameters learn, those of ``parameters_by_modality``
 
     def __init__(self, network: Fusing, seed: int = 0, recipe: str = "paper") -> None:
         if self.needs_split and not network.splits:
@@ -64,6 +67,23 @@ class Method:
         self.network = network
         self.recipe = recipe
         self.label_smoothing = RELEASED_LABEL_SMOOTHING if recipe == "released" else 0.0
+        self.scalings = {name: Scaling(group) for name, group in self.parameters_by_modality().items()}
+
+    def parameters_by_modality(self) -> dict[str, list[nn.Parameter]]:
+        """What ``self.scalings[modality].apply(factor)`` multiplies, in ``on_gradients``."""
+        return {}
+
+    def use_optimizer(self, optimizer: torch.optim.Optimizer, scale: str | None = None) -> None:
+        """Say who steps, so that factors reach the parameters: by gradients alone, adaptive optimisers lose them.
+
+        Args:
+            optimizer: of the network's parameters.
+            scale: "gradient" or "step", see :mod:`iemf.scaling`; None: what this optimiser needs.
+        """
+        scale = scale or default_scale(optimizer)
+        self.scalings = {
+            name: Scaling(group, scale, optimizer) for name, group in self.parameters_by_modality().items()
+        }
 
     def loss(self, fused: Tensor, output: Readable, labels: Tensor, epoch: int) -> Tensor:
         """The loss of the fusion, 0-dim; the heads' own losses are the stage's affair.

@@ -4,11 +4,11 @@
     ρ_m = acc_m / mean(acc_m of the previous 5 epochs);  1 until there are 5;  in epochs 0-50
 
 acc_m is the validation accuracy of m's head after the latest epoch. The first one with 5 before it is that of epoch 5
-(from 0), so ρ first differs from 1 in training epoch 6.
+(from 0), so ρ first differs from 1 in training epoch 6. With an adaptive optimiser the factor is on the update
+(:mod:`iemf.scaling`), not on the gradient, where it would be lost.
 """
 
-import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from iemf.balance.base import Accuracies, Fusing, Method, Readable, register
 
@@ -32,18 +32,22 @@ def accuracy_ratio(history: list[float]) -> float:
 class MSLR(Method):
     """Scale encoder and head gradients by the modality's rate; state: the history of validation accuracies."""
 
+    has_factors = True
+
     def __init__(self, network: Fusing, seed: int = 0, recipe: str = "paper") -> None:
         super().__init__(network, seed, recipe)
         self.history: dict[str, list[float]] = {modality: [] for modality in RATE}
-        self.modules = {modality: (network.encoders[modality], network.heads[modality]) for modality in RATE}
+
+    def parameters_by_modality(self) -> dict[str, list[nn.Parameter]]:
+        """Of each encoder and its head."""
+        network = self.network
+        return {m: [*network.encoders[m].parameters(), *network.heads[m].parameters()] for m in RATE}
 
     def on_gradients(self, output: Readable, labels: Tensor, epoch: int) -> None:
         if epoch > LAST_EPOCH:
             return
-        for modality, modules in self.modules.items():
-            gradients = [p.grad for module in modules for p in module.parameters() if p.grad is not None]
-            if gradients:  # not those of a frozen encoder and head
-                torch._foreach_mul_(gradients, RATE[modality] * accuracy_ratio(self.history[modality]))
+        for modality, scaling in self.scalings.items():
+            scaling.apply(RATE[modality] * accuracy_ratio(self.history[modality]))
 
     def on_validation(self, accuracies: Accuracies, epoch: int) -> None:
         for modality, history in self.history.items():

@@ -5,7 +5,8 @@
     k_m = 1 - tanh(α·ρ_m)  if ρ_m > 1  else  1                    α = 0.8
     g  <- k_m·g + N(0, std(g) + 1e-8)                             encoder convolutions (4-D weights), epochs 0-50
 
-Scores are summed over the global batch; the noise is the same on every replica.
+Scores are summed over the global batch; the noise is the same on every replica. With an adaptive optimiser k_m is on
+the update (:mod:`iemf.scaling`), noise included, and not on the gradient, where it would be lost.
 
 An encoder without convolutions, as those that read features, has its weight matrices scaled instead. The convolutions
 are there what transforms features, beside biases and norms, which Peng et al. leave alone; matrices are that here.
@@ -44,13 +45,16 @@ def scaled_weights(encoder: nn.Module) -> list[nn.Parameter]:
 class OGMGE(Method):
     """On-the-fly gradient modulation with generalisation enhancement; needs a fusion whose logits split."""
 
-    needs_split = True
+    has_factors = needs_split = True
 
     def __init__(self, network: Fusing, seed: int = 0, recipe: str = "paper") -> None:
         super().__init__(network, seed, recipe)
         # The same noise on every replica, or they would drift apart: a generator of its own, seeded alike.
         self.generator = torch.Generator(next(network.fusion.parameters()).device).manual_seed(seed)
-        self.weights = [scaled_weights(network.encoders[modality]) for modality in MODALITIES]
+
+    def parameters_by_modality(self) -> dict[str, list[nn.Parameter]]:
+        """Weights of each encoder."""
+        return {modality: scaled_weights(self.network.encoders[modality]) for modality in MODALITIES}
 
     @torch.no_grad()
     def on_gradients(self, output: Readable, labels: Tensor, epoch: int) -> None:
@@ -59,12 +63,10 @@ class OGMGE(Method):
         parts = self.network.contributions({modality: z.float() for modality, z in output.features.items()})
         scores = torch.stack([true_class_probability(parts[modality], labels).sum() for modality in MODALITIES])
         coefficients = discrepancy_coefficients(*sum_over_processes(scores))
-        for parameters, coefficient in zip(self.weights, coefficients, strict=True):
-            gradients = [p.grad for p in parameters if p.grad is not None]
-            if not gradients:  # a frozen encoder: nothing to slow down
-                continue
+        for scaling, coefficient in zip(self.scalings.values(), coefficients, strict=True):
+            gradients = [p.grad for p in scaling.parameters if p.grad is not None]  # none of a frozen encoder
             deviations = [deviation(g) for g in gradients]
-            torch._foreach_mul_(gradients, coefficient)
+            scaling.apply(coefficient)
             add_gradient_noise(gradients, deviations, self.generator)
 
     def state_dict(self) -> dict:

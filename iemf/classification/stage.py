@@ -6,10 +6,11 @@ from accelerate import Accelerator
 from torch import nn
 
 from iemf.balance import Method
-from iemf.classification.evaluate import evaluate
+from iemf.classification.evaluate import Evaluation, evaluate
 from iemf.data.base import AudioVisualData, Batch, evaluation_loader, training_loader
 from iemf.network import AudioVisualNetwork
 from iemf.training.balanced import Asked, Balanced
+from iemf.training.effects import Effects, effects_of_samples
 from iemf.training.stage import Outcome, Rank, StageDefaults
 from iemf.training.step import outcome_of, ranked
 
@@ -44,7 +45,7 @@ class ClassificationStage(Balanced, StageDefaults):
         super().__init__()
         self.module, self.balance, self.data, self.accelerator = module, balance, data, accelerator
         train, self.sampler = training_loader(data.train, batch_size, seed, workers, whole_batches)
-        self.steps = len(train)
+        self.steps, self.batch_size = len(train), batch_size
         evaluations = [evaluation_loader(split, batch_size, workers) for split in (data.val, data.test)]
         self.train_loader, self.val_loader, self.test_loader = accelerator.prepare(train, *evaluations)
         self.front_end = data.front_end.to(accelerator.device)
@@ -58,17 +59,21 @@ class ClassificationStage(Balanced, StageDefaults):
     def loss(self, network: nn.Module, batch: Batch, epoch: int) -> Outcome:
         output = network(*self.front_end(batch.audio, batch.visual))
         logits, labels = output.logits, batch.label
-        losses = {name: self.balance.cross_entropy(each, labels)
-                  for name, each in ({"fused": logits.fused} | logits.unimodal).items()}  # fmt: skip
-        losses["fused"] = self.balance.loss(losses["fused"], output, labels, epoch)
+        fused = self.balance.cross_entropy(logits.fused, labels)
+        losses = {"fused": self.balance.loss(fused, output, labels, epoch)}
+        losses |= {name: self.balance.cross_entropy(each, labels) for name, each in logits.unimodal.items()}
         return outcome_of(losses, logits, labels, output=Asked(output, labels))
 
     def validate(self, epoch: int) -> tuple[Rank, dict[str, float]]:
         """Ranked by the fused accuracy, then by its loss; ``balance`` sees the accuracies."""
-        accuracies, loss = evaluate(self.module, self.front_end, self.val_loader, self.accelerator)
-        self.balance.on_validation(accuracies, epoch)
-        return ranked(accuracies, loss)
+        found = evaluate(self.module, self.front_end, self.val_loader, self.accelerator)
+        self.balance.on_validation(found.accuracies, epoch)
+        return ranked(found.accuracies, found.loss, self._effects(found))
 
-    def test(self) -> dict[str, float]:
-        """Accuracies in percent on the test split, of the module as it is."""
-        return evaluate(self.module, self.front_end, self.test_loader, self.accelerator)[0]
+    def test(self) -> tuple[dict[str, float], Effects]:
+        """(accuracies in percent, ξ of each batch) on the test split, of the module as it is."""
+        found = evaluate(self.module, self.front_end, self.test_loader, self.accelerator)
+        return found.accuracies, self._effects(found)
+
+    def _effects(self, found: Evaluation) -> Effects:
+        return effects_of_samples(found.scores, self.batch_size, self.modulation)

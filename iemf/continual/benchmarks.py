@@ -8,6 +8,7 @@ pictures stay in their file, 2.4 MB (float16) or 4.8 MB (float32) a clip.
 
 import hashlib
 import json
+import math
 from collections.abc import Mapping
 from pathlib import Path
 from typing import NamedTuple
@@ -24,6 +25,7 @@ from iemf.files import read_json
 
 INDEX = "index.json"
 TIMES = 8  # VideoMAE's 16 frames, two a token
+SIZE = 768  # of the public features, both encoders' base size
 
 
 class Benchmark(NamedTuple):
@@ -100,13 +102,15 @@ def _extracted(name: str, folder: Path) -> tuple[Lists, dict[str, FeatureSplit],
         raise UserError(f"{path} is of {made_for}, not of {name}; name the folder of {name}")
     lists = public.check(path, classes, content)
     audio = npy_rows(folder / "audio.npy", range(len(row)))[range(len(row))]
-    _check_dimensions(folder / "audio.npy", audio.shape, "[N, D]")
+    if audio.ndim != 2 or 0 in audio.shape:
+        raise UserError(f"{folder / 'audio.npy'} is of shape {list(audio.shape)}, expected [N, D], of AudioMAE "
+                        f"[N, {SIZE}]; make the features anew")  # fmt: skip
     _check_missing(folder / "visual.npy", lists, row, "pictures and sound")
     splits = {}
     for split in SPLITS:
         rows = [row[video] for video in lists.ids(split)]
         visual = npy_rows(folder / "visual.npy", rows)
-        _check_dimensions(folder / "visual.npy", visual.shape, "[N, times, places, D]")
+        _check_axes(folder / "visual.npy", visual.shape)
         splits[split] = FeatureSplit(audio[rows], visual, lists.labels(split), lists.ids(split))
     return lists, splits, [encoders, index["ids"]]
 
@@ -147,30 +151,36 @@ def _check_missing(path: Path, lists: Lists, there: Mapping[str, object], what: 
                         f"the features anew (`iemf extract`)")  # fmt: skip
 
 
-def _check_dimensions(path: Path, shape: tuple[int, ...], wanted: str) -> None:
-    if len(shape) != wanted.count(",") + 1 or 0 in shape:
-        raise UserError(f"{path} is of shape {list(shape)}, expected {wanted}; make the features anew")
+def _check_axes(path: Path, shape: tuple[int, ...]) -> None:
+    """Raise UserError unless ``shape`` is [N, times, places, D]: axes in another order would train, badly."""
+    if len(shape) != 4 or 0 in shape or shape[1] != TIMES or not _is_square(shape[2]):
+        raise UserError(f"{path} is of shape {list(shape)}, expected [N, times, places, D] with {TIMES} times and "
+                        f"n x n places, of VideoMAE [N, 8, 196, {SIZE}]; make the features anew")  # fmt: skip
+
+
+def _is_square(count: int) -> bool:
+    return math.isqrt(count) ** 2 == count
 
 
 def _stacked(path: Path, arrays: Mapping[str, np.ndarray]) -> np.ndarray:
-    """[N, D] of one vector a video."""
-    first = next(iter(arrays.values()))
+    """[N, 768] of one vector a video."""
     for video, array in arrays.items():
-        if not isinstance(array, np.ndarray) or array.ndim != 1 or array.shape != first.shape:
+        if not isinstance(array, np.ndarray) or array.shape != (SIZE,):
             shape = list(getattr(array, "shape", ())) or type(array).__name__
-            wanted = list(first.shape) if getattr(first, "ndim", 0) == 1 else "[768]"
-            raise UserError(f"{path}: {video!r} is of shape {shape}, expected {wanted}; make the features anew")
+            raise UserError(f"{path}: {video!r} is of shape {shape}, expected [{SIZE}]; get the public features, or "
+                            f"make features anew (`iemf extract`)")  # fmt: skip
         check_numbers(path, array.dtype, f"{video!r} is of ")
     return np.stack(list(arrays.values()))
 
 
 def _located(path: Path, pieces: Mapping[str, pickled.Extent | np.ndarray]) -> FileRows | np.ndarray:
-    """[N, T, S, D] of [T * S, D] a video, in the file, or in memory where the whole is small."""
+    """[N, T, S, 768] of [T * S, 768] a video, in the file, or in memory where the whole is small."""
     first = next(iter(pieces.values()))
     shape, dtype = first.shape, first.dtype
-    if len(shape) != 2 or shape[0] % TIMES:
-        raise UserError(f"{path}: {next(iter(pieces))!r} is of shape {list(shape)}, expected [{TIMES} x places, D], "
-                        f"of VideoMAE [1568, 768]; make the features anew")  # fmt: skip
+    if len(shape) != 2 or shape[0] % TIMES or not _is_square(shape[0] // TIMES) or shape[1] != SIZE:
+        remedy = "transpose them" if len(shape) == 2 and shape[0] == SIZE else "make the features anew"
+        raise UserError(f"{path}: {next(iter(pieces))!r} is of shape {list(shape)}, expected [{TIMES} x n x n, "
+                        f"{SIZE}], of VideoMAE [1568, {SIZE}]; {remedy}")  # fmt: skip
     check_numbers(path, dtype, f"{next(iter(pieces))!r} is of ")
     for video, piece in pieces.items():
         if piece.shape != shape or piece.dtype != dtype:

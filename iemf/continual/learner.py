@@ -23,12 +23,14 @@ from iemf.errors import UserError
 from iemf.modulation import InverseEffectiveness
 from iemf.seeds import Stream, mix_seed
 from iemf.training import checkpoint
-from iemf.training.loop import Trainer, TrainingOptions
+from iemf.training.effects import BatchScores, Effects
+from iemf.training.loop import Trainer, TrainingOptions, Watch, unwatched
 from iemf.training.record import RunFolder
+from iemf.training.schedule import CONSTANT, Schedule
 from iemf.training.step import EVERY_EPOCH, Window
 
 MakeOptimizer = Callable[[nn.Module], torch.optim.Optimizer]
-MakeBalance = Callable[[ContinualNetwork, int], Method]
+MakeBalance = Callable[[ContinualNetwork, torch.optim.Optimizer, int], Method]
 MakeModulation = Callable[[ContinualNetwork, torch.optim.Optimizer, int], InverseEffectiveness | None]
 
 
@@ -46,6 +48,7 @@ class ContinualOptions:
     clip_first: bool = False  # before ξ
     head_window: Window = EVERY_EPOCH  # epochs of a task in which the heads have a loss
     progress: bool = True
+    schedule: Schedule = CONSTANT  # of each task's learning rate
 
 
 def check_memory(method: ContinualMethod, memory: int, data: ContinualData) -> None:
@@ -64,7 +67,8 @@ class ContinualLearner:
         accelerator: on which devices, in which precision.
         make_optimizer: called anew in every task: the classifier's parameters are new objects.
         make_modulation: IEMF on the classifier, likewise; also given a seed of the task. None: vanilla, joint learning.
-        make_balance: of the modalities, likewise: accuracies among other classes are nothing to compare with.
+        make_balance: of the modalities, anew: accuracies among other classes are nothing to compare with. None: none.
+        watch: as of :class:`iemf.training.Trainer`.
 
     Raises:
         UserError: the memory is smaller than the number of old classes.
@@ -80,14 +84,16 @@ class ContinualLearner:
         accelerator: Accelerator,
         make_optimizer: MakeOptimizer,
         make_modulation: MakeModulation | None = None,
-        make_balance: MakeBalance = Method,
+        make_balance: MakeBalance | None = None,
+        watch: Watch = unwatched,
     ) -> None:
         self.network, self.method, self.data, self.options, self.folder = network, method, data, options, folder
-        self.accelerator, self.make_optimizer = accelerator, make_optimizer
-        self.make_modulation, self.make_balance = make_modulation, make_balance
+        self.accelerator, self.make_optimizer, self.make_modulation = accelerator, make_optimizer, make_modulation
+        self.make_balance, self.watch = make_balance, watch
         self.accuracies: list[list[float]] = []
         self.unimodal: list[list[dict[str, float]]] = []
         self.history: list[dict] = []
+        self.effects: list[Effects] = []  # of each task's own test batches, once it is learnt
         check_memory(method, options.memory, data)
 
     def fit(self, resume: bool = False) -> list[list[float]]:
@@ -100,7 +106,12 @@ class ContinualLearner:
         for task in range(first, len(self.data.tasks)):
             trainer = self.trainer(task)
             self.history += trainer.fit(resume)
-            measured = [trainer.stage.accuracies("test", [classes])[0] for classes in self.data.tasks[: task + 1]]
+            stage, scores = trainer.stage, BatchScores(self.accelerator)
+            tasks = self.data.tasks[: task + 1]
+            # The task's own come last, and ξ is of them.
+            measured = [stage.accuracies("test", [classes], scores if classes == tasks[-1] else None)[0]
+                        for classes in tasks]  # fmt: skip
+            self.effects.append(scores.effects(stage.modulation))
             trainer.release()
             self.accuracies.append([each.pop("fused") for each in measured])
             self.unimodal.append(measured)
@@ -116,11 +127,12 @@ class ContinualLearner:
         self.network.grow(classes.stop)
         optimizer = self.make_optimizer(self.network)
         modulation = self.make_modulation(self.network, optimizer, seed) if self.make_modulation else None
-        stage = self.stage(task, teacher, self.make_balance(self.network, seed))
+        balance = self.make_balance(self.network, optimizer, seed) if self.make_balance else None
+        stage = self.stage(task, teacher, balance)
         how = TrainingOptions(options.epochs, seed, options.clip_norm, options.window, options.progress,
-                              options.clip_first)  # fmt: skip
+                              options.clip_first, options.schedule)  # fmt: skip
         return Trainer(stage, optimizer, how, self.folder, self.accelerator, modulation=modulation,
-                       before=self.history)  # fmt: skip
+                       before=self.history, watch=self.watch)  # fmt: skip
 
     def stage(
         self, task: int, teacher: ContinualNetwork | None = None, balance: Method | None = None
@@ -143,7 +155,8 @@ class ContinualLearner:
     def _keep(self, task: int) -> None:
         if self.accelerator.is_main_process:
             content = {"run": self.folder.identity, "network": self.network.state_dict(), "history": self.history,
-                       "accuracies": self.accuracies, "unimodal": self.unimodal}  # fmt: skip
+                       "accuracies": self.accuracies, "unimodal": self.unimodal,
+                       "effects": [tuple(each) for each in self.effects]}  # fmt: skip
             checkpoint.save(self._checkpoint_of(task), content)
 
     def _restore(self) -> int:
@@ -159,6 +172,7 @@ class ContinualLearner:
         self.network.grow(self.data.tasks[finished - 1].stop)
         self.network.load_state_dict(content["network"])
         self.accuracies, self.history, self.unimodal = (content[n] for n in ("accuracies", "history", "unimodal"))
+        self.effects = [Effects(*each) for each in content.get("effects", ())]  # older ones have none
         if self.accelerator.is_main_process:
             self.folder.write_metrics(self.history)
         return finished

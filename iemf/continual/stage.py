@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from torch.utils.data import BatchSampler
 
 from iemf.balance import Method
+from iemf.coefficient import IGNORED
 from iemf.continual.data import ContinualData, FeatureBatch, FeatureSplit
 from iemf.continual.methods import ContinualMethod, ContinualStep
 from iemf.continual.model import ContinualNetwork, ContinualOutput
@@ -18,6 +19,7 @@ from iemf.logits import FUSED, Logits
 from iemf.seeds import Stream, mix_seed
 from iemf.training.balanced import Asked, Balanced
 from iemf.training.batches import read_batches, share
+from iemf.training.effects import BatchScores
 from iemf.training.stage import Evidence, Outcome, Rank, StageDefaults
 from iemf.training.step import EVERY_EPOCH, Totals, Window, accuracies_of, named_totals, outcome_of, ranked
 
@@ -90,15 +92,20 @@ class TaskStage(Balanced, StageDefaults):
         losses[FUSED] = self.balance.loss(losses[FUSED], output, labels, epoch)
         if epoch not in self.portion.head_window:
             losses = {name: loss if name == FUSED else 0 * loss for name, loss in losses.items()}
-        evidence = self._evidence(output.logits, labels, current)
+        evidence = self._evidence_of_new(output.logits, labels, current)
         return outcome_of(losses, output.logits, labels, further, evidence, Asked(output, labels))
 
     @torch.no_grad()
-    def _evidence(self, logits: Logits, labels: Tensor, current: int) -> Evidence:
-        """New samples among new classes."""
+    def _evidence_of_new(self, logits: Logits, labels: Tensor, current: int) -> Evidence:
+        """Of the first ``current`` samples, which are of the task."""
+        own = Logits({m: each[:current] for m, each in logits.unimodal.items()}, logits.fused[:current])
+        return self._evidence(own, labels[:current])
+
+    def _evidence(self, logits: Logits, labels: Tensor) -> Evidence:
+        """What ξ is of: the slice of the task's own classes; samples of others do not count."""
         first_new = self.data.tasks[self.task].start
-        own = {m: each[:current, first_new:] for m, each in logits.unimodal.items()}
-        return Evidence(Logits(own, logits.fused[:current, first_new:]), labels[:current] - first_new)
+        own = Logits({m: each[:, first_new:] for m, each in logits.unimodal.items()}, logits.fused[:, first_new:])
+        return Evidence(own, (labels - first_new).where(labels >= first_new, IGNORED))
 
     def _losses(
         self, output: ContinualOutput, audio: Tensor, visual: Tensor, labels: Tensor, current: int
@@ -115,15 +122,19 @@ class TaskStage(Balanced, StageDefaults):
         return losses, self.method.further_loss(output, old, step)
 
     def validate(self, epoch: int) -> tuple[Rank, dict[str, float]]:
-        """Ranked by the fused accuracy on all classes so far, then by its loss; ``balance`` sees the accuracies."""
-        accuracies, loss = self.accuracies("val", self.data.tasks[: self.task + 1])
+        """Ranked by the fused accuracy on all classes so far, then by its loss; ``balance`` sees the accuracies, ξ is
+        of the task's own samples."""
+        scores = BatchScores(self.accelerator)
+        accuracies, loss = self.accuracies("val", self.data.tasks[: self.task + 1], scores)
         self.balance.on_validation(accuracies, epoch)
-        return ranked(accuracies, loss)
+        return ranked(accuracies, loss, scores.effects(self.modulation))
 
     @torch.no_grad()
-    def accuracies(self, split_name: str, tasks: Iterable[range]) -> tuple[dict[str, float], float]:
+    def accuracies(
+        self, split_name: str, tasks: Iterable[range], scores: BatchScores | None = None
+    ) -> tuple[dict[str, float], float]:
         """(percent right among all classes seen, by modality and "fused"; mean cross-entropy of the fused logits) over
-        a split's samples of some tasks.
+        a split's samples of some tasks; ``scores`` takes what ξ is computed from.
 
         Raises:
             UserError: the cross-entropy is not finite.
@@ -138,6 +149,8 @@ class TaskStage(Balanced, StageDefaults):
             logits = self.module(batch.audio, batch.visual).logits
             loss = F.cross_entropy(logits.fused, batch.label, reduction="mean")
             totals.add(named_totals({"loss": loss}, logits, batch.label), counts=bool(mine))
+            if mine and scores is not None:
+                scores.add(*self._evidence(logits, batch.label))
         sums = totals.read()
         if not abs(sums["loss"]) < float("inf"):
             self._name_not_finite(split, rows)

@@ -4,15 +4,15 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
-import numpy as np
 import torch
 from PIL import Image, ImageOps, UnidentifiedImageError
 from torch import Tensor, nn
 from torchvision.transforms import InterpolationMode, v2
 
+from iemf.data import deep
 from iemf.errors import UserError
 
-EXTENSIONS = (".jpg", ".jpeg", ".png", ".bmp", ".webp")
+EXTENSIONS = (".jpg", ".jpeg", ".jfif", ".png", ".bmp", ".gif", ".tif", ".tiff", ".webp")
 MEAN = (0.485, 0.456, 0.406)  # of ImageNet, per RGB channel in 0..1
 STD = (0.229, 0.224, 0.225)
 ORIENTATION = 0x0112  # EXIF
@@ -29,18 +29,29 @@ def read(path: Path) -> Tensor:
 
 
 def open_rgb(path: Path) -> tuple[Image.Image, bool]:
-    """(an image file in RGB, upright as its EXIF data say; whether it is a JPEG file of just these pixels).
+    """(an image file in RGB, upright as its EXIF data say, on white; whether it is a JPEG file of just these pixels).
 
     Raises:
         UserError: the file cannot be decoded, or is too large to be a picture.
     """
     with _named(path), Image.open(path) as file:
-        upright = ImageOps.exif_transpose(file)
+        picture = deep.read(path.read_bytes()) if deep.is_deep(path) else file
+        if picture.mode.startswith("I"):  # 16 bits in another format, which Pillow would clip at 255
+            picture = deep.grey(picture)
+        if picture is not file:
+            picture.info["exif"] = file.getexif().tobytes()
+        upright = ImageOps.exif_transpose(picture)
         as_it_is = file.format == "JPEG" and file.mode == "RGB" and upright.size == file.size
         as_it_is = as_it_is and file.getexif().get(ORIENTATION, 1) == 1
-        if upright.mode.startswith("I"):  # 16 bits, which PIL would clip at 255
-            upright = Image.fromarray((np.asarray(upright) // 257).clip(0, 255).astype(np.uint8))
-        return upright.convert("RGB"), as_it_is
+        return _on_white(upright), as_it_is
+
+
+def _on_white(picture: Image.Image) -> Image.Image:
+    """RGB; what is transparent shows white, as a page does, and not the colour that the file happens to have there."""
+    if not picture.has_transparency_data:
+        return picture.convert("RGB")
+    white = Image.new("RGBA", picture.size, "white")
+    return Image.alpha_composite(white, picture.convert("RGBA")).convert("RGB")
 
 
 @contextmanager

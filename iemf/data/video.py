@@ -1,35 +1,19 @@
 """Video files: frames and sound through PyAV, i.e. FFmpeg."""
 
 import math
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import av
 import numpy as np
 
+from iemf.data.container import SLACK, WHOLE, Timeline, name_others, opened, timeline, track, zero
 from iemf.errors import UserError
 
-EXTENSIONS = (".mp4", ".avi", ".flv", ".mkv", ".webm", ".mov", ".mpg", ".mpeg", ".m4v", ".wmv")
-# The packets of a whole file reach this share of its declared duration, a few frames aside.
-WHOLE = 0.9
-SLACK = 0.2  # seconds
-
-
-@contextmanager
-def _open(path: Path) -> Iterator[av.container.InputContainer]:
-    """The container, one thread per decoder: callers run one process a core."""
-    try:
-        with av.open(str(path), metadata_errors="ignore") as container:
-            for stream in container.streams:
-                if stream.type in ("audio", "video"):
-                    if stream.codec_context is None:
-                        raise UserError(f"{path} holds {stream.type} of an unknown codec; convert or remove it")
-                    stream.codec_context.thread_count = 1
-            yield container
-    except (av.FFmpegError, OSError) as error:
-        reason = error.strerror or str(error) or type(error).__name__
-        raise UserError(f"{path} cannot be decoded ({reason}); repair or remove it") from None
+EXTENSIONS = (".mp4", ".avi", ".flv", ".mkv", ".webm", ".mov", ".mpg", ".mpeg", ".m4v", ".wmv", ".3gp", ".3g2", ".asf",
+              ".f4v", ".m2ts", ".mts", ".ts", ".mxf", ".ogv", ".qt", ".rm", ".vob")  # fmt: skip
+TICK = 1e-4  # seconds that clocks of thousandths round away
+GAP = 0.05  # seconds between pieces of sound; less is the clock's rounding or the codec's run-in
 
 
 def check(path: Path) -> None:
@@ -38,59 +22,25 @@ def check(path: Path) -> None:
     Raises:
         UserError: the file is no video with pictures.
     """
-    with _open(path) as container:
-        if not container.streams.video:
-            raise UserError(f"{path} holds no pictures; repair or remove it")
+    with opened(path) as container:
+        track(container, path, "video")
 
 
-def seconds(path: Path) -> float:
-    """How long the film says it is.
-
-    Raises:
-        UserError: it cannot be read, or does not say.
-    """
-    with _open(path) as container:
-        if not container.duration:
-            raise UserError(f"{path} does not say how long it is; repair or remove it")
-        return container.duration / av.time_base
-
-
-def frame_count(path: Path) -> int:
-    """The number of frames, from the packets alone: nothing is decoded.
+def check_sound(path: Path) -> None:
+    """Read the header alone.
 
     Raises:
-        UserError: no picture in it, cannot be read, or shorter than it declares.
+        UserError: the file holds no sound.
     """
-    with _open(path) as container:
-        if not container.streams.video:
-            raise UserError(f"{path} holds no pictures; repair or remove it")
-        film = container.streams.video[0]
-        pictures, begin, end, film_end = 0, math.inf, 0.0, 0.0  # seconds
-        for packet in container.demux():
-            if not packet.size:
-                continue
-            of_film = packet.stream.index == film.index
-            pictures += of_film
-            if packet.pts is not None:
-                packet_end = float((packet.pts + (packet.duration or 0)) * packet.time_base)
-                begin, end = min(begin, float(packet.pts * packet.time_base)), max(end, packet_end)
-                film_end = max(film_end, packet_end) if of_film else film_end
-        declared = (container.duration or 0) / av.time_base
-        if end - begin < WHOLE * declared - SLACK:
-            raise UserError(
-                f"{path} is truncated: {max(0.0, end - begin):.1f} s of {declared:.1f} s; repair or remove it"
-            )
-        # By time, not by packets: an AVI file leaves out frames that repeat the one before.
-        promised = film.frames / film.average_rate if film.frames and film.average_rate else 0.0
-        if film_end < WHOLE * float(promised) - SLACK:
-            raise UserError(f"{path} is truncated: {film_end:.1f} s of {float(promised):.1f} s; repair or remove it")
-    if pictures == 0:
-        raise UserError(f"{path} holds no pictures; repair or remove it")
-    return pictures
+    with opened(path) as container:
+        track(container, path, "audio")
 
 
 def frames(path: Path, choose: Callable[[int], Sequence[int]], short_side: int | None = None) -> list[np.ndarray]:
     """Chosen frames as RGB uint8 [H, W, 3], in the order chosen, all of the size of the first one decoded.
+
+    Frames are chosen by their time: the film, from its first picture to the end of its last, is divided into as many
+    equal parts as it shows pictures, and position k is what is shown amid part k. At a constant rate that is picture k.
 
     Args:
         path: the file.
@@ -98,25 +48,53 @@ def frames(path: Path, choose: Callable[[int], Sequence[int]], short_side: int |
         short_side: shrink frames with a longer short side to this many pixels.
 
     Raises:
-        UserError: see :func:`frame_count`; or less can be decoded than the packets promise.
+        UserError: see :func:`iemf.data.container.timeline`; or less can be decoded than the packets promise.
     """
-    positions = choose(frame_count(path))
-    wanted, found, decoded, size = set(positions), {}, None, (0, 0)
-    with _open(path) as container:
-        for position, frame in enumerate(container.decode(container.streams.video[0])):
-            if decoded is None:
+    line = timeline(path)
+    return frames_at(path, line, line.amid(choose(len(line.begins))), short_side)
+
+
+def frames_at(path: Path, line: Timeline, times: Sequence[float], short_side: int | None = None) -> list[np.ndarray]:
+    """What is shown at each time: before the first picture the first, behind the last the last.
+
+    Args:
+        path: the file.
+        line: its timeline.
+        times: seconds of the container's clock, in any order; times of one picture give one array.
+        short_side: see :func:`frames`.
+
+    Raises:
+        UserError: less can be decoded than the packets promise.
+    """
+    found: list[np.ndarray | None] = [None] * len(times)
+    waiting = sorted(range(len(times)), key=lambda k: times[k], reverse=True)
+    shown, size, count = None, (0, 0), 0
+
+    def settle(before: float) -> None:
+        """Give what is shown to those that wait for a time ``before`` the next picture."""
+        pixels = None
+        while waiting and times[waiting[-1]] < before - TICK:
+            pixels = _rgb(shown, size) if pixels is None else pixels
+            found[waiting.pop()] = pixels
+
+    with opened(path) as container:
+        film = track(container, path, "video")
+        name_others(container, path, film)
+        start = zero(container)
+        for count, frame in enumerate(container.decode(film), 1):
+            if shown is None:
                 size = _shrunk(frame, short_side)
-            decoded = frame
-            if position in wanted:
-                found[position] = _rgb(frame, size)
-            if len(found) == len(wanted):
+            else:
+                settle(line.begins[min(count, len(line.begins)) - 1] if frame.time is None else frame.time - start)
+            if not waiting:
                 break
+            shown = frame
         else:
-            if decoded is None or position + 1 < WHOLE * max(positions):
+            needed = np.searchsorted(line.begins, max(times) + TICK, "right")
+            if shown is None or count < WHOLE * (needed - 1):
                 raise UserError(f"{path} breaks off: its frames cannot all be decoded; repair or remove it")
-            last = _rgb(decoded, size)  # some containers count packets that give no frame, at the end
-            found |= dict.fromkeys(wanted - found.keys(), last)
-    return [found[position] for position in positions]
+            settle(math.inf)
+    return found
 
 
 def _shrunk(frame: av.VideoFrame, short_side: int | None) -> tuple[int, int]:
@@ -133,7 +111,9 @@ def _rgb(frame: av.VideoFrame, size: tuple[int, int]) -> np.ndarray:
 
 
 def sound(path: Path, seconds: float | None = None) -> tuple[np.ndarray, int]:
-    """The first audio track as float32 [channels, n] in ±1, and its rate in Hz.
+    """The sound as mono float32 [n] in ±1 from the zero of the container's clock on, and its rate in Hz.
+
+    Where the track has no sound, before it begins or in a gap, there is silence.
 
     Args:
         path: the file.
@@ -143,17 +123,24 @@ def sound(path: Path, seconds: float | None = None) -> tuple[np.ndarray, int]:
         UserError: no sound in it, or it cannot be decoded.
     """
     parts, rate, length = [], 0, 0
-    with _open(path) as container:
-        if not container.streams.audio:
-            raise UserError(f"{path} holds no sound; repair or remove it")
+    with opened(path) as container:
+        heard = track(container, path, "audio")
+        name_others(container, path, heard)
         planar = av.AudioResampler(format="fltp")
-        for frame in container.decode(container.streams.audio[0]):
+        start = zero(container)
+        end = container.duration / av.time_base + SLACK if container.duration else math.inf
+        for frame in container.decode(heard):
             rate = frame.sample_rate
-            parts += [part.to_ndarray() for part in planar.resample(frame)]
+            time = length / rate if frame.time is None else frame.time - start
+            if length / rate + GAP < time < end:  # a clock that leaps beyond the film's end is not believed
+                silence = round(min(time, seconds or math.inf) * rate) - length
+                parts.append(np.zeros(max(0, silence), np.float32))
+                length += len(parts[-1])
+            parts += [part.to_ndarray().mean(0) for part in planar.resample(frame)]
             length += frame.samples
             if seconds is not None and length >= seconds * rate:
                 break
     if length == 0:
         raise UserError(f"{path} holds no sound; repair or remove it")
-    samples = np.concatenate(parts, axis=1)
-    return samples if seconds is None else samples[:, : round(seconds * rate)], rate
+    samples = np.concatenate(parts)
+    return samples if seconds is None else samples[: round(seconds * rate)], rate

@@ -1,5 +1,6 @@
 """Films of a data set by their names, and their decoding in worker processes."""
 
+import warnings
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -8,16 +9,19 @@ import torch
 from torch.utils.data import DataLoader, Dataset
 
 from iemf.data import video
+from iemf.data.clip import is_litter
+from iemf.data.container import MediaWarning
 from iemf.errors import UserError
 from iemf.pool import begin_worker
 
 
 class Read(NamedTuple):
-    """One film: its row, what was read of it, or why it cannot be."""
+    """One film: its row, what was read of it, or why it cannot be, and what is doubtful about it."""
 
     row: int
     content: Any
     fault: str | None
+    notes: tuple[str, ...]
 
 
 def find_films(source: Path) -> dict[str, Path]:
@@ -30,6 +34,8 @@ def find_films(source: Path) -> dict[str, Path]:
         raise UserError(f"`source` {source} is not a folder; name the one that holds the films")
     found: dict[str, Path] = {}
     for path in sorted(source.rglob("*")):
+        if any(map(is_litter, path.relative_to(source).parts)):
+            continue
         if path.suffix.lower() in video.EXTENSIONS and path.is_file():
             if path.stem in found:
                 raise UserError(f"`source` {source} holds {path.stem!r} twice: {found[path.stem]} and {path}; keep one")
@@ -40,7 +46,7 @@ def find_films(source: Path) -> dict[str, Path]:
 
 
 class _Films(Dataset):
-    """Films as ``read`` sees them; a film that cannot be decoded is told, not raised."""
+    """Films as ``read`` sees them; a film that cannot be decoded is told, not raised; so is what is doubtful."""
 
     def __init__(self, films: Sequence[tuple[int, Path]], read: Callable[[Path], Any]) -> None:
         self.films, self.read = films, read
@@ -50,10 +56,18 @@ class _Films(Dataset):
 
     def __getitem__(self, number: int) -> Read:
         row, path = self.films[number]
-        try:
-            return Read(row, self.read(path), None)
-        except UserError as error:
-            return Read(row, None, str(error))
+        content, fault = None, None
+        with warnings.catch_warnings(record=True) as caught:
+            warnings.simplefilter("always", MediaWarning)
+            try:
+                content = self.read(path)
+            except UserError as error:
+                fault = str(error)
+        for warning in caught:
+            if not issubclass(warning.category, MediaWarning):
+                warnings.warn_explicit(warning.message, warning.category, warning.filename, warning.lineno)
+        said = (str(warning.message) for warning in caught if issubclass(warning.category, MediaWarning))
+        return Read(row, content, fault, tuple(dict.fromkeys(said)))
 
 
 def _begin(_: int) -> None:

@@ -18,6 +18,7 @@ import numpy as np
 
 from iemf.errors import UserError
 from iemf.files import read_json, write_json
+from iemf.lock import holds_nothing
 
 INDEX, PLAN, JOURNAL = "index.json", "extraction.json", "journal.bin"
 FORMAT = 1
@@ -135,7 +136,7 @@ def claim(folder: Path, plan: dict, need: int = 0) -> None:
             raise UserError(f"`out` {folder} holds features of other {field}{told}; name another folder or remove it")
         return
     try:
-        if folder.exists() and any(folder.iterdir()):
+        if folder.exists() and not holds_nothing(folder):
             raise UserError(f"`out` {folder} holds files that are not an extraction's; name a new folder")
         folder.mkdir(parents=True, exist_ok=True)
         if need > (free := shutil.disk_usage(folder).free):

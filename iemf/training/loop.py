@@ -6,8 +6,8 @@ begin anew each epoch, from the run's seed and the epoch alone, so none of their
 
 import random
 import time
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -22,6 +22,7 @@ from iemf.processes import copy_from_first
 from iemf.seeds import Stream, mix_seed
 from iemf.training import checkpoint
 from iemf.training.record import RunFolder
+from iemf.training.schedule import CONSTANT, Schedule
 from iemf.training.stage import Stage
 from iemf.training.step import EVERY_EPOCH, Step, Totals, Window, means
 
@@ -36,6 +37,16 @@ class TrainingOptions:
     window: Window = EVERY_EPOCH
     progress: bool = True
     clip_first: bool = False  # before ξ, as in the released class-incremental code
+    schedule: Schedule = CONSTANT
+
+
+Watch = Callable[[], AbstractContextManager[Callable[[], dict[str, float]]]]
+
+
+@contextmanager
+def unwatched() -> Iterator[Callable[[], dict[str, float]]]:
+    """Nothing beside what validation itself measures."""
+    yield dict
 
 
 class Trainer:
@@ -47,9 +58,9 @@ class Trainer:
         options: how.
         folder: where to.
         accelerator: on which devices, in which precision.
-        scheduler: of the learning rate, stepped once an epoch; None: it is constant.
         modulation: IEMF, or None for vanilla and joint learning.
         before: records of the run's earlier stages.
+        watch: a context around each validation; what it yields is called behind it, for more of the epoch's record.
     """
 
     def __init__(
@@ -59,17 +70,21 @@ class Trainer:
         options: TrainingOptions,
         folder: RunFolder,
         accelerator: Accelerator,
-        scheduler: torch.optim.lr_scheduler.LRScheduler | None = None,
         modulation: InverseEffectiveness | None = None,
         before: Sequence[dict] = (),
+        watch: Watch = unwatched,
     ) -> None:
         self.stage, self.options, self.folder, self.accelerator = stage, options, folder, accelerator
-        self.raw_optimizer, self.scheduler, self.modulation = optimizer, scheduler, modulation
-        self.before = list(before)
+        self.raw_optimizer, self.modulation = optimizer, modulation
+        self.before, self.watch = list(before), watch
+        stage.modulation = modulation
         self.network, self.optimizer = accelerator.prepare(stage.module, optimizer)
         self.step = Step(stage, self.network, self.optimizer, accelerator, modulation, options.window,
                          options.clip_norm, options.clip_first)  # fmt: skip
-        self.rate = optimizer.param_groups[0]["lr"]  # as it was given; the scheduler changes it
+        self.rates = [group["lr"] for group in optimizer.param_groups]  # as they were given
+        self.steps = -(-stage.steps // accelerator.num_processes)  # of an epoch, here
+        self.ranks: list[list[float]] = []  # of validation, by epoch
+        self.fallen, self.factor = 0, 1.0  # of the schedule: how often the rate fell, and its factor now
         self.history: list[dict] = []
         self.best: dict | None = None
 
@@ -86,14 +101,17 @@ class Trainer:
         start = self._restore() if resume else 0
         with self._writer() as writer, self._bar(start) as bar:
             for epoch in range(start, self.options.epochs):
+                if self.options.schedule.is_over(self.ranks):
+                    break
                 began = time.perf_counter()
+                self._set_rate(epoch * self.steps)
+                rate = self.raw_optimizer.param_groups[0]["lr"]
                 record = {**self.stage.about, "epoch": epoch, **self._train_epoch(epoch, bar)}
-                rank, measured = self.stage.validate(epoch)
+                with self.watch() as seen:
+                    rank, measured = self.stage.validate(epoch)
                 self._check_finite("validation loss", -rank[1], epoch)
-                record |= measured | {"lr": self.raw_optimizer.param_groups[0]["lr"]}
+                record |= measured | seen() | {"lr": rate}
                 record["seconds"] = time.perf_counter() - began
-                if self.scheduler is not None:
-                    self.scheduler.step()
                 self._keep(epoch, record, rank)
                 self._write(writer, record)
                 bar.set_postfix_str(f"val {rank[0]:.1f} %")
@@ -111,7 +129,8 @@ class Trainer:
         self._begin_random_numbers(epoch)
         self.network.train()
         totals = Totals(self.accelerator.device)
-        for batch in self.stage.batches(epoch):
+        for number, batch in enumerate(self.stage.batches(epoch), epoch * self.steps):
+            self._set_rate(number)
             totals.add(self.step(batch, epoch))
             bar.update()
         copy_from_first(self.stage.module.buffers())  # each replica has normalised by batches of its own
@@ -124,6 +143,15 @@ class Trainer:
                 f"lower `lr`. {self._kept()}"
             )
         return means(sums)
+
+    def _set_rate(self, step: int) -> None:
+        """That of a step, from 0, counted over all epochs."""
+        schedule = self.options.schedule
+        factor = schedule.factor(step, self.steps, self.options.epochs, self.fallen)
+        if factor != self.factor:
+            for group, rate in zip(self.raw_optimizer.param_groups, self.rates, strict=True):
+                group["lr"] = rate * factor
+            self.factor = factor
 
     def _begin_random_numbers(self, epoch: int) -> None:
         rank = self.accelerator.process_index
@@ -140,7 +168,7 @@ class Trainer:
             self.stage.explain()
             raise UserError(
                 f"training diverged: the {name} of {self._of(epoch)} is {value}; train anew in another `out` with a "
-                f"lower `lr` than {self.rate:g} or with `clip_norm` 1. {self._kept()}"
+                f"lower `lr` than {self.rates[0]:g} or with `clip_norm` 1. {self._kept()}"
             )
 
     def _kept(self) -> str:
@@ -151,6 +179,8 @@ class Trainer:
     def _keep(self, epoch: int, record: dict, rank: Sequence[float]) -> None:
         """Append the epoch's record; write checkpoints."""
         self.history.append(record)
+        self.ranks.append(list(rank))
+        self.fallen = self.options.schedule.falls(self.ranks)
         improved = self.best is None or tuple(rank) > tuple(self.best["rank"])
         if improved:
             self.best = {"epoch": epoch, "rank": list(rank)}
@@ -161,14 +191,15 @@ class Trainer:
             checkpoint.save(self.folder.best_checkpoint, {"epoch": epoch, "network": network})
         content = {name: part.state_dict() for name, part in self._parts().items()}
         content |= {"run": self.folder.identity, "stage_name": self.stage.name, "epoch": epoch, "network": network}
-        content |= {"processes": self.accelerator.num_processes, "history": self.history, "best": self.best}
+        content |= {"processes": self.accelerator.num_processes, "history": self.history, "best": self.best,
+                    "ranks": self.ranks}  # fmt: skip
         checkpoint.save(self.folder.last_checkpoint, content)
         self.folder.write_metrics(self.before + self.history)
 
     def _parts(self) -> dict[str, Any]:
         """What has a state beside the network."""
-        parts = {"optimizer": self.raw_optimizer, "scheduler": self.scheduler, "modulation": self.modulation,
-                 "stage": self.stage, "scaler": self.accelerator.scaler}  # fmt: skip
+        parts = {"optimizer": self.raw_optimizer, "modulation": self.modulation, "stage": self.stage,
+                 "scaler": self.accelerator.scaler}  # fmt: skip
         return {name: part for name, part in parts.items() if part is not None}
 
     def _restore(self) -> int:
@@ -182,16 +213,16 @@ class Trainer:
             self.stage.module.load_state_dict(content["network"])
             for name, part in self._parts().items():
                 part.load_state_dict(content[name])
-            self.history, self.best = content["history"], content["best"]
+            self.history, self.best, self.ranks = content["history"], content["best"], content["ranks"]
+            self.fallen, self.factor = self.options.schedule.falls(self.ranks), None  # the optimiser has some rate
         if self.accelerator.is_main_process:
             self.folder.write_metrics(self.before + self.history)
         return content["epoch"] + 1 if begun else 0
 
     def _bar(self, start: int) -> tqdm:
-        steps = -(-self.stage.steps // self.accelerator.num_processes)
         shown = self.options.progress and self.accelerator.is_main_process
         name = self.folder.path.name + "".join(f", {name} {number + 1}" for name, number in self.stage.about.items())
-        return tqdm(total=steps * self.options.epochs, initial=steps * start, desc=name, unit="batch",
+        return tqdm(total=self.steps * self.options.epochs, initial=self.steps * start, desc=name, unit="batch",
                     disable=not shown, dynamic_ncols=True)  # fmt: skip
 
     @contextmanager

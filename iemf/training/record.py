@@ -6,6 +6,7 @@ from pathlib import Path
 
 from iemf.errors import UserError
 from iemf.files import read_json, write_atomically, write_json
+from iemf.lock import holds_nothing
 
 # What may change between a run and its resumption without changing its result: where files lie (a digest tells data
 # apart), how many read them, what is shown, and how the paper's numbers are worded.
@@ -51,7 +52,7 @@ class RunFolder:
         if not self.path.is_dir():
             raise UserError(f"`out` {self.path} is a file; name a folder")
         if not self.config_file.exists():
-            if any(self.path.iterdir()):
+            if not holds_nothing(self.path):
                 raise UserError(f"`out` {self.path} holds files that are not a run's; name a new folder")
             return
         if not resume:

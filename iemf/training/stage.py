@@ -7,6 +7,7 @@ from typing import Any, NamedTuple, Protocol
 from torch import Tensor, nn
 
 from iemf.logits import Logits
+from iemf.modulation import InverseEffectiveness
 
 Rank = tuple[float, float]  # (accuracy in percent, -loss): the greater is the better epoch, the first of equals is kept
 
@@ -43,6 +44,7 @@ class Stage(Protocol):
     module: nn.Module  # on its device; its parameters are trained
     about: dict[str, int]  # what opens each record of an epoch, beside its number
     steps: int  # batches of an epoch, in one process
+    modulation: InverseEffectiveness | None  # set by the loop: ξ of what is evaluated (iemf.training.effects)
 
     def batches(self, epoch: int) -> Iterable[Any]:
         """Of one epoch, on the device; what is random depends on the run's seed and ``epoch`` alone."""
@@ -78,6 +80,7 @@ class StageDefaults:
 
     def __init__(self) -> None:
         self.about: dict[str, int] = {}
+        self.modulation: InverseEffectiveness | None = None
 
     def on_gradients(self, outcome: Outcome, epoch: int) -> None:
         """Nothing."""

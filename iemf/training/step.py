@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from iemf.logits import FUSED, Logits
 from iemf.modulation import InverseEffectiveness
 from iemf.processes import sum_over_processes
+from iemf.training.effects import Effects
 from iemf.training.stage import Evidence, Outcome, Rank, Stage
 
 
@@ -160,10 +161,10 @@ def accuracies_of(sums: Mapping[str, float], count: int) -> dict[str, float]:
             if name.startswith("correct_")}  # fmt: skip
 
 
-def ranked(accuracies: Mapping[str, float], loss: float) -> tuple[Rank, dict[str, float]]:
-    """What validation gives, of accuracies in percent and the fused loss; ranked by the former, then the latter."""
+def ranked(accuracies: Mapping[str, float], loss: float, effects: Effects) -> tuple[Rank, dict[str, float]]:
+    """What validation gives, of accuracies in percent, the fused loss and ξ; ranked by the first, then the second."""
     record = {f"val_accuracy_{name}": value for name, value in accuracies.items()}
-    return (accuracies[FUSED], -loss), record | {"val_loss": loss}
+    return (accuracies[FUSED], -loss), record | {"val_loss": loss} | effects.means("val")
 
 
 @torch.no_grad()

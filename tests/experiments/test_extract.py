@@ -18,7 +18,7 @@ from iemf.features.resnet_maps import ResNetMaps
 from iemf.features.vggish import VGGish
 from tests.conftest import ROOT
 from tests.iemf.features.test_encoders import SMALL, save_audio_mae, save_video_mae
-from tests.media import write_video
+from tests.media import write_timed, write_video
 
 COUNTS = {"train": 2, "val": 1, "test": 1}
 
@@ -184,14 +184,15 @@ def avqa_weights(tmp_path_factory):
     torch.manual_seed(0)
     torch.save(VGGish().state_dict(), folder / "vggish.pth")
     torch.save(resnet18().state_dict(), folder / "resnet.pth")
-    write_video(folder / "videos" / "00000001.mp4", seconds=2, size=(64, 48))
+    (folder / "videos").mkdir()
+    write_timed(folder / "videos" / "00000001.mp4", np.arange(10) / 10, (0.0, 2.0))
     return folder
 
 
 def test_features_of_question_answering(call, avqa_weights, monkeypatch, tmp_path):
     encode = ResNetMaps.forward
 
-    def of_each_once(self, frames):  # behind the film's two seconds all are its last one
+    def of_each_once(self, frames):  # behind the first second all are its last one
         distinct, back = torch.unique_consecutive(frames, dim=0, return_inverse=True)
         return encode(self, distinct)[back]
 
@@ -201,6 +202,8 @@ def test_features_of_question_answering(call, avqa_weights, monkeypatch, tmp_pat
                  "--no-progress"]  # fmt: skip
     code, out, err = call("extract", *arguments)
     assert code == 0, err
+    assert "extract: " in err
+    assert "00000001.mp4 shows pictures in 1 of 2 s" in err
     sound = np.load(tmp_path / "x" / "vggish" / "00000001.npy")
     assert sound.shape == (60, 128)
     assert np.abs(sound[0] - sound[5]).max() > 1e-4  # a tone, then silence

@@ -154,6 +154,45 @@ def test_ones_own_videos_prepared_give_what_the_raw_tree_gives(call, tree, tmp_p
     assert (one.visual.float() - other.visual.float()).abs().mean() < 12
 
 
+def test_what_a_tree_holds_beside_its_clips_is_said(call, tree, tmp_path):
+    """By prepare and by a sweep; clips that are none are counted among the skipped."""
+    (tree / "__MACOSX").mkdir()
+    (tree / "train" / "low" / "clip 0 é.png").rename(tree / "train" / "low" / "alone.png")
+    (tree / "train" / "low" / "clip 1 é.wav").rename(tree / "train" / "low" / "clip 1 é.mid")
+    twin = tree / "test" / "low" / "clip 0 é.wav"
+    twin.write_bytes((tree / "train" / "low" / "clip 2 é.wav").read_bytes())
+    out = tmp_path / "prepared"
+    command = ("prepare", "folder", "--source", tree, "--out", out, *SMALL)
+    code, _, error = call(*command)
+    assert code == 2
+    assert "3 of 23 clips were skipped" in error
+    code, _, error = call(*command, "--max-skipped", 0.2)
+    assert code == 0, error
+    assert "prepare: 1 left by systems are ignored: __MACOSX 1\n" in error
+    assert "prepare: 1 of 12 files in test are in train too, byte for byte" in error
+    assert skipped(out).keys() == {"alone", "clip 0 é", "clip 1 é"}
+    (tree / "train" / "low" / "alone.png").rename(tree / "train" / "low" / "clip 0 é.png")
+    (tree / "train" / "low" / "clip 1 é.mid").rename(tree / "train" / "low" / "clip 1 é.wav")
+    options = ("--dataset", "folder", "--data-root", tree, "--width", 2, "--image-size", 32, "--seconds", 0.2,
+               "--epochs", 1, "--workers", 0)  # fmt: skip
+    code, _, error = call("compare", *options, "--methods", "concat", "--variants", "joint", "--seeds", 0, 1,
+                          "--networks", "ann", "--out", tmp_path / "out")  # fmt: skip
+    assert code == 0, error
+    assert error.count("1 left by systems are ignored") == 1
+    results = json.loads((tmp_path / "out" / "runs" / "ann-concat-joint-seed1" / "results.json").read_text())
+    assert len(results["data"]["remarks"]) == 2
+
+
+def test_names_that_are_not_utf8_never_end_in_a_traceback(call, tree, tmp_path):
+    os.rename(tree / "train" / "low", os.fsencode(tree / "train") + b"/l\xf6w")
+    code, _, error = call("prepare", "folder", "--source", tree, "--out", tmp_path / "out", *SMALL)
+    assert (code, error.count("\n")) == (2, 1)
+    assert "train holds a class 'l\\udcf6w' whose name is not UTF-8; rename the folder" in error
+    code, _, error = call("prepare", "folder", "--source", tree, "--out", tmp_path / "\udce9", *SMALL)
+    assert (code, error.count("\n")) == (2, 1)
+    assert f"--out {tmp_path}/\\udce9 is not UTF-8" in error
+
+
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [

@@ -193,8 +193,7 @@ def test_a_run_that_diverges_does_not_cost_the_table(task, digits_qa, monkeypatc
 
     def far_too_fast(self, resume=False):
         if "joint" in self.folder.path.name:
-            for group in self.raw_optimizer.param_groups:
-                group["lr"] = 1e30
+            self.rates, self.factor = [1e30] * len(self.rates), None
         return fit(self, resume)
 
     monkeypatch.setattr(Trainer, "fit", far_too_fast)
@@ -287,6 +286,14 @@ def test_what_a_run_leaves(task, grids):
                 assert 0 < record["s_unimodal"] < 1
                 assert 0 < record["s_fused"] < 1
         assert (results["xi"] is not None) == (variant == "iemf")
+        found = {name for name in results if name.startswith(("xi_", "s_"))}
+        if variant != "iemf":
+            assert not found
+            continue
+        assert found == {"xi_val", "xi_test", "xi_test_batches", "s_unimodal_test", "s_fused_test"}
+        assert results["xi_test"] == pytest.approx(sum(results["xi_test_batches"]) / len(results["xi_test_batches"]))
+        assert results["xi_val"] == pytest.approx(sum(record["xi_val"] for record in records) / len(records))
+        assert all(0 < record["xi_val"] < 1.7617 for record in records)
 
 
 def test_the_gradient_is_clipped_and_the_precision_taken(task, digits_qa, monkeypatch, tmp_path):
@@ -411,5 +418,6 @@ def test_tables_and_results_say_the_same(task, grids):
             assert cell[quantity]["values"] == values
             assert cell[quantity]["mean"] == pytest.approx(sum(values) / 2)
             assert cell[quantity]["std"] == pytest.approx(abs(values[0] - values[1]) / 2**0.5)
-        assert ("xi" in cell) == (cell["variant"] == "iemf")
+        for name in ("xi", "xi_val", "xi_test"):
+            assert (name in cell) == (cell["variant"] == "iemf")
         assert f"{cell[task.measure]['mean']:.2f} ± {cell[task.measure]['std']:.2f}" in table

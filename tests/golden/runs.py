@@ -70,7 +70,8 @@ def small_data(folder: Path) -> Iterator[None]:
 
 def train_classification(network: str, variant: str, out: Path) -> str:
     config = RunConfig(network=network, iemf=variant == "iemf", joint=variant == "joint", seed=SEED, epochs=EPOCHS,
-                       width=4, out=out, progress=False)  # fmt: skip
+                       width=4, stem="7x7-pool", lr=0.02, lr_drop=EPOCHS, warmup=0, out=out,
+                       progress=False)  # fmt: skip
     classification.train(config)
     return digest(out / "checkpoints" / "last.pt")
 

@@ -28,6 +28,7 @@ from iemf.modulation import make_modulation
 from iemf.network import AudioVisualNetwork
 from iemf.seeds import Stream, mix_seed
 from iemf.training import Evidence, Outcome, RunFolder, StageDefaults, Trainer, TrainingOptions
+from iemf.training.schedule import Schedule
 
 
 def folder_of(path) -> RunFolder:
@@ -101,10 +102,10 @@ class Toy(StageDefaults):
 def toy_trainer(path, stage, accelerator, epochs=4, iemf=False, before=(), **options) -> Trainer:
     """With Adam, and a learning rate that falls to a tenth every two epochs."""
     optimizer = torch.optim.Adam(stage.module.parameters(), lr=0.1)
-    schedule = torch.optim.lr_scheduler.StepLR(optimizer, 2, 0.1)
     modulation = make_modulation(stage.module.fusion.parameters(), optimizer) if iemf else None
+    options = {"schedule": Schedule("step", drops=(2, 4, 6)), **options}
     how = TrainingOptions(epochs, 7, progress=False, **options)
-    return Trainer(stage, optimizer, how, folder_of(path), accelerator, schedule, modulation, before)
+    return Trainer(stage, optimizer, how, folder_of(path), accelerator, modulation, before)
 
 
 # ---- classification
@@ -155,9 +156,9 @@ def classification_trainer(
             "adamw": lambda: torch.optim.AdamW(parameters, **common)}[optimizer]()  # fmt: skip
     released = of_stage.get("recipe") == "released"
     modulation = make_modulation(stage.module.fusion.parameters(), made, released=released) if iemf else None
-    scheduler = torch.optim.lr_scheduler.MultiStepLR(made, [] if drop is None else [drop])
-    how = TrainingOptions(epochs, 1, clip_norm, progress=False)
-    return Trainer(stage, made, how, folder_of(path), accelerator, scheduler, modulation)
+    schedule = Schedule() if drop is None else Schedule("step", drops=(drop,))
+    how = TrainingOptions(epochs, 1, clip_norm, progress=False, schedule=schedule)
+    return Trainer(stage, made, how, folder_of(path), accelerator, modulation)
 
 
 # ---- class-incremental learning

@@ -22,7 +22,7 @@ class Form:
 
     Args:
         seconds: of sound from the clip's beginning, at most.
-        frames: evenly spaced pictures of a clip, at most.
+        frames: pictures of a clip, evenly spaced in time, at most.
         frame_size: pixels of a picture's short side, at most.
         quality: of the JPEG files, 1 to 95.
     """
@@ -45,7 +45,7 @@ def encode(clip: Clip, form: Form) -> Row:
         _check_content(path)
     wave = audio.read(clip.sound, seconds=form.seconds)
     if wave.abs().max() < SILENCE:
-        raise UserError(f"{clip.sound} is silent; repair or remove it")
+        raise UserError(f"{clip.sound} is silent in its first {form.seconds:g} s; repair or remove it")
     samples = audio.to_int16(wave).numpy().astype("<i2").tobytes()
     if clip.film is not None:
         pictures = video.frames(clip.film, lambda count: evenly(count, form.frames), form.frame_size)

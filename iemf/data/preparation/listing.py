@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from iemf.data.clip import Clip, visible
+from iemf.data.clip import Clip, is_litter, visible
 from iemf.errors import UserError
 
 
@@ -17,6 +17,7 @@ class Listing:
     classes: tuple[str, ...]
     splits: dict[str, list[Clip]]
     made_from: dict[str, str] = field(default_factory=dict)  # list files and their SHA-256, or how the split was drawn
+    remarks: tuple[str, ...] = ()  # what the user should know before preparing, a line each
 
 
 def find_folder(source: Path, name: str) -> Path:
@@ -28,7 +29,8 @@ def find_folder(source: Path, name: str) -> Path:
     if not source.is_dir():
         raise UserError(f"`source` {source} is not a folder; name the one that holds {name}")
     for pattern in (name, f"*/{name}", f"*/*/{name}"):
-        if found := [path for path in sorted(source.glob(pattern)) if path.is_dir()]:
+        found = [path for path in sorted(source.glob(pattern)) if path.is_dir()]
+        if found := [path for path in found if not any(map(is_litter, path.relative_to(source).parts))]:
             if len(found) > 1:
                 raise UserError(
                     f"{source} holds {len(found)} folders {name}: {found[0]}, {found[1]}; name one's parent"

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import av
 import pyarrow
-import torchaudio
+import soxr
 from tqdm import tqdm
 
 from iemf.data import audio
@@ -50,7 +50,7 @@ def describe(
         "skipped": skipped,
         "form": asdict(form) | {"sample_rate": audio.SAMPLE_RATE},
         "made_from": made_from,
-        "versions": {"av": av.__version__, "pyarrow": pyarrow.__version__, "torchaudio": torchaudio.__version__},
+        "versions": {"av": av.__version__, "pyarrow": pyarrow.__version__, "soxr": soxr.__version__},
         "shards": [line for line, _ in shards],
     }
 

@@ -10,11 +10,13 @@ from pathlib import Path
 from tqdm import tqdm
 
 from iemf.data.clip import Clip
+from iemf.data.names import is_utf8
 from iemf.data.preparation import manifest, shard
 from iemf.data.preparation.encode import Form, encode
 from iemf.data.preparation.listing import Listing
 from iemf.errors import UserError
 from iemf.files import read_json, write_json
+from iemf.lock import holds_nothing
 from iemf.pool import in_processes
 
 CLIPS_A_SHARD = 64  # the unit of work: what a killed worker loses at most
@@ -57,6 +59,8 @@ def prepare(
     Raises:
         UserError: ``out`` holds something else or cannot be written, or too many clips were skipped.
     """
+    if odd := [name for name in listing.classes if not is_utf8(name)]:
+        raise UserError(f"`source` {source} holds a class {odd[0]!a} whose name is not UTF-8; rename its folder")
     todo = plan(listing, source, out, form)
     claim(out, dataset, form)
     try:
@@ -159,7 +163,7 @@ def claim(out: Path, dataset: str, form: Form) -> None:
                 if wanted.get(name) != value:
                     raise UserError(f"{path} has {name} {json.dumps(value)}, this run {json.dumps(wanted.get(name))}; "
                                     f"use the same options or another `out`")  # fmt: skip
-        elif out.exists() and any(out.iterdir()):
+        elif out.exists() and not holds_nothing(out):
             raise UserError(f"`out` {out} holds files that were not prepared here; name a new folder")
         out.mkdir(parents=True, exist_ok=True)
         if not path.exists():

@@ -16,8 +16,8 @@ from collections import Counter
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from iemf.data.clip import Clip, is_image, is_sound, is_video
-from iemf.data.names import natural_order
+from iemf.data.clip import Clip, is_image, is_litter, is_sound, is_video
+from iemf.data.names import composed, natural_order
 from iemf.data.preparation.encode import Form
 from iemf.data.preparation.listing import Listing, checksum, find_file, read_list
 from iemf.errors import UserError
@@ -72,7 +72,7 @@ def find_clips(source: Path) -> dict[Key, Found]:
 
     def of(path: Path) -> Found:
         parts = path.relative_to(source).parts
-        parent = parts[-2] if len(parts) > 1 and parts[-2] not in NOT_CLASSES else None
+        parent = composed(parts[-2]) if len(parts) > 1 and parts[-2] not in NOT_CLASSES else None
         split = next((part for part in parts[:-1] if part in SPLITS), None)
         match = CLIP.fullmatch(path.stem)
         # Only YouTube's ids are one clip's wherever they lie; other names may come again in another class.
@@ -86,11 +86,11 @@ def find_clips(source: Path) -> dict[Key, Found]:
     seen = {source.resolve()}
     for folder, folders, files in os.walk(source, onerror=complain, followlinks=True):
         here = Path(folder)
-        folders[:] = [name for name in sorted(folders) if not _visited(here / name, seen)]
-        pictures = [here / name for name in files if is_image(here / name) and not name.startswith(".")]
+        folders[:] = [name for name in sorted(folders) if not (is_litter(name) or _visited(here / name, seen))]
+        pictures = [here / name for name in files if is_image(here / name) and not is_litter(name)]
         if pictures and here != source:
             of(here.with_name(here.name + ".frames")).frames = sorted(pictures, key=natural_order)
-        for path in (here / name for name in sorted(files) if not name.startswith(".")):
+        for path in (here / name for name in sorted(files) if not is_litter(name)):
             if is_sound(path):
                 of(path).sound = path
             elif is_video(path):
@@ -162,7 +162,20 @@ def _by_folders(found: dict[Key, Found], source: Path) -> Listing:
         split: [_clip(_name(key), names.index(files.class_name), files) for key, files in sorted(of_split, key=_order)]
         for split, of_split in clips.items()
     }
-    return Listing(names, splits, {"split": "folders train and test"})
+    return Listing(names, splits, {"split": "folders train and test"}, tuple(_remarks(names, found)))
+
+
+def _remarks(names: tuple[str, ...], found: dict[Key, Found]) -> list[str]:
+    """What a folder without lists should be asked about."""
+    remarks = []
+    if len(names) != LABELS:
+        remarks.append(f"{len(names)} classes, Kinetics-Sounds has {LABELS}: its numbers are no measure for these; "
+                       f"name the folder of {LISTS['train']} and {LISTS['test']} with `lists`, or move away what is "
+                       f"none of its classes ({', '.join(names)})")  # fmt: skip
+    if outside := [files for files in found.values() if files.split not in SPLITS or not files.class_name]:
+        first = outside[0].film or outside[0].sound or outside[0].frames[0]
+        remarks.append(f"{len(outside)} clip(s) lie in no class of train/ or test/ and are left out: {first}")
+    return remarks
 
 
 def _order(item: tuple[Key, Found]) -> tuple[str, str, int]:

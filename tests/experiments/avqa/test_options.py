@@ -9,6 +9,7 @@ from experiments.avqa.options import RunConfig, resolve
 from experiments.avqa.run import AVQAConfig, grid
 from experiments.sweep.command_line import as_options, parse
 from iemf.errors import UserError
+from iemf.training import RunFolder
 
 
 @pytest.mark.parametrize(
@@ -83,3 +84,22 @@ def test_one_stage_1_serves_every_run_of_a_seed():
     assert run.grounding == other.grounding
     assert run.grounding.out.name == "grounding-seed0"
     assert run.grounding != replace(run, seed=1).grounding
+
+
+def test_stage_1_has_a_schedule_of_its_own():
+    run = resolve(RunConfig(model="st-avqa", schedule="cosine", warmup=20))
+    assert (run.schedule, run.warmup, run.drop_every) == ("cosine", 20, None)
+    assert (run.grounding.schedule, run.grounding.warmup) == (None, None)
+
+
+def test_a_step_without_its_epochs_is_refused():
+    with pytest.raises(UserError, match="`schedule` step needs `drop_every`"):
+        resolve(RunConfig(dataset="music-avqa", data_root=Path("data"), schedule="step"))
+
+
+def test_runs_of_an_earlier_revision_are_others(tmp_path):
+    run = resolve(RunConfig(out=tmp_path / "run"))
+    before = {name: value for name, value in run.stored().items() if name != "revision"}
+    RunFolder(run.out).start(before)
+    with pytest.raises(UserError, match="has revision=None, this run 2"):
+        RunFolder(run.out).check(run.stored(), resume=True)

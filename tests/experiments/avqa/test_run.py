@@ -139,6 +139,9 @@ def test_music_avqa_from_files_to_a_table_with_the_papers_numbers(call, tmp_path
     assert "answers that train never had, scored as wrong: 0 in val, 1 in test" in err
     assert "1 test answers never occur in train" in out
     assert f"{published.avqa()['st-avqa', 'iemf']['overall']:.2f}" in out
+    assert [
+        line for line in out.splitlines() if line.startswith("| readme of the code: ST-AVQA") and "| 70.71 |" in line
+    ]
     config = json.loads((tmp_path / "out" / "runs" / "ann-baseline-iemf-seed0" / "config.json").read_text())
     assert next(iter(config.items())) == ("paper", "He et al. 2025, Table S5: 70.82 % overall")
     shutil.rmtree(tmp_path / "data")  # the table can be made again without the data
@@ -163,7 +166,7 @@ def test_other_questions_are_another_run(call, tmp_path):
     [
         (lambda root: (root / SOUND).unlink(), "00000002.npy missing: 3 videos are asked about"),
         (lambda root: (root / "json" / "avqa-val.json").write_text('[{"type": 1}]'), "avqa-val.json, item 0: type 1"),
-        (lambda root: np.save(root / SOUND, np.zeros((60, 9), np.float32)), "is of shape [60, 9], others [60, 128]"),
+        (lambda root: np.save(root / SOUND, np.zeros((60, 9), np.float32)), "is of shape [60, 9], expected [60, 128]"),
     ],
 )
 def test_bad_input_is_one_line(call, tmp_path, damage, words):

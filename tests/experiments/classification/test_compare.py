@@ -110,7 +110,8 @@ def test_differences_are_paired_by_seed(tmp_path):
 
 def test_a_table_has_a_column_for_the_papers_numbers(tmp_path):
     _, runs = fake(tmp_path, {})
-    cells = {("ann", "ogm-ge", v): {0: {"test_accuracy": a}} for v, a in (("vanilla", 50.0), ("iemf", 52.0))}
+    cells = {("ann", "ogm-ge", v): {0: {"test_accuracy": a, "best_epoch": 0}}
+             for v, a in (("vanilla", 50.0), ("iemf", 52.0))}  # fmt: skip
     table = report.markdown(cells, replace(runs[0], dataset="crema-d"), unfinished=0)
     assert "| 68.68" in table
     assert "| 71.10" in table

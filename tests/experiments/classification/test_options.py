@@ -71,12 +71,28 @@ def test_defaults_of_iemf_and_snn():
 
 
 @pytest.mark.parametrize(
+    ("options", "expected"),
+    [
+        ({"method": "ogm-ge"}, None),
+        ({"method": "concat", "optimizer": "adam"}, None),
+        ({"method": "mslr", "optimizer": "adam"}, "step"),
+        ({"method": "mslr", "optimizer": "adamw", "balance_scale": "gradient"}, "gradient"),
+        ({"method": "ogm-ge", "optimizer": "adam", "recipe": "released"}, "gradient"),
+    ],
+)
+def test_what_the_factors_of_a_method_multiply(options, expected):
+    """None, which is the gradient, is how runs were stored before there was a choice."""
+    assert resolve(RunConfig(**options)).balance_scale == expected
+
+
+@pytest.mark.parametrize(
     ("options", "message"),
     [
         ({"gamma": 2.0}, "--gamma 2 is read with --iemf only"),
         ({"iemf": True, "joint": True}, "--iemf and --joint name two variants"),
         ({"scale": "step", "joint": True}, "--scale step is read with --iemf only"),
         ({"time_steps": 4}, "--time-steps 4 is read with --network snn only"),
+        ({"method": "lfm", "balance_scale": "step"}, "--balance-scale step is read with --method mslr and ogm-ge only"),
         ({"frames": 3}, "--frames 3 is read with data sets other than av-digits only"),
         ({"workers": 2}, "--workers 2"),
         ({"dataset": "folder"}, "--dataset folder needs --data-root"),

@@ -15,7 +15,9 @@ import torch.multiprocessing
 from experiments import firing_rates
 from experiments.classification import run
 from experiments.classification.options import RunConfig
+from iemf.classification.evaluate import Evaluation
 from iemf.data.sets import av_digits
+from iemf.lock import LOCK
 from iemf.training import RunFolder
 from tests.experiments.helpers import few_digits
 
@@ -53,7 +55,7 @@ def test_the_run_folder_and_its_results(tmp_path):
     config = replace(SNN, out=tmp_path / "run")
     with few_digits():
         results = run.train(config)
-    files = {p.name for p in config.out.iterdir()}
+    files = {p.name for p in config.out.iterdir()} - {LOCK}
     assert files == {"config.json", "metrics.jsonl", "results.json", "checkpoints", "tensorboard"}
     assert json.loads((config.out / "results.json").read_text()) == results
     for name in ("test_accuracy", "test_accuracy_audio", "test_accuracy_visual", "firing_rate"):
@@ -73,7 +75,8 @@ def test_the_test_split_is_read_once_with_the_best_epochs_weights(tmp_path, monk
         test = len(calls) == 3
         calls.append(len(loader.dataset))
         seen["test" if test else len(seen)] = weights
-        return {"audio": 1.0, "visual": 2.0, "fused": 3.0 if test else 90.0 - len(seen)}, 1.0
+        accuracies = {"audio": 1.0, "visual": 2.0, "fused": 3.0 if test else 90.0 - len(seen)}
+        return Evaluation(accuracies, 1.0, torch.zeros(1, 3))
 
     monkeypatch.setattr("iemf.classification.stage.evaluate", fake)
     with mock.patch.dict(av_digits.SPLIT_PER_DIGIT, {"train": 12, "val": 5, "test": 7}):

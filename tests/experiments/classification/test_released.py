@@ -116,6 +116,19 @@ def test_norm_gains_are_one():
     assert set(ours) == {0.5, 1.0}
 
 
+def test_the_node_halves_its_input_and_fires_strictly_above_the_threshold():
+    """Inputs of 1 bring it to .5, then to .75; those of .5 bring the paper's node to its threshold at once."""
+
+    def spikes(recipe, value):
+        encoder = build.encoder_factory(config(network="snn", width=2, recipe=recipe))(1)
+        node = next(m for m in encoder.modules() if isinstance(m, iemf_snn.LIFNode))
+        return node(torch.full((2, 1), value))[:, 0].tolist()
+
+    assert spikes("released", 1.0) == [0, 1]
+    assert spikes("paper", 0.5) == [1, 1]
+    assert spikes("released", 0.5) == [0, 0]
+
+
 def test_a_log_mel_spectrogram_by_choice():
     """Every band hears something; the default is what the published numbers were made with."""
     wave = torch.randn(1, 66150, generator=torch.Generator().manual_seed(0))

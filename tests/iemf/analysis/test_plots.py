@@ -80,6 +80,16 @@ def test_a_picture_is_drawn_and_nothing_else_is_left(draw, tmp_path):
         assert len(np.unique(picture.convert("L"))) > 10
 
 
+@pytest.mark.parametrize(("values", "limits"), [((91.0, 93.0), (87.0, 97.0)), ((20.0, 90.0), (16.5, 93.5))])
+def test_panels_share_an_axis_on_which_small_differences_look_small(values, limits, monkeypatch, tmp_path):
+    drawn = []
+    monkeypatch.setattr(plots, "save", lambda figure, path: drawn.append(figure))
+    cells = {(network, "lfm", "vanilla"): [value] for network, value in zip(NETWORKS, values, strict=True)}
+    plots.accuracies(cells, LABELS, tmp_path / "picture.png", "made up")
+    # five points around the middle, or the values and the margin of a twentieth that matplotlib leaves
+    assert [axis.get_ylim() for axis in drawn[0].axes] == [pytest.approx(limits)] * 2
+
+
 NOTEBOOK = """
 import pkgutil, sys
 from pathlib import Path

@@ -137,3 +137,16 @@ def test_a_picture_shows_the_scenes_digits(pairs, monkeypatch):
             torch.testing.assert_close(
                 torch.from_numpy(visual[1, 0, :1024, row, column]).float(), shown, atol=2e-3, rtol=1e-3
             )
+
+
+def test_a_picture_bears_the_step_that_it_is_shown_at():
+    """Else its step would give away a picture of another second."""
+    visual = np.random.default_rng(0).normal(size=(3, STEPS, 5 + STEPS, 2, 2)).astype(np.float16)
+    visual[:, :, 5:] = np.eye(STEPS)[None, :, :, None, None]
+    features = qa.SteppedFeatures(np.zeros((3, STEPS, 4), np.float16), visual)
+    before = visual.copy()
+    found = features.pictures(np.array([2, 0]), np.array([7, 1]), np.array([3, 1]))
+    np.testing.assert_array_equal(found[0, :5], visual[2, 7, :5])
+    np.testing.assert_array_equal(found[0, 5:], visual[2, 3, 5:])
+    np.testing.assert_array_equal(found[1], visual[0, 1])
+    np.testing.assert_array_equal(visual, before)

@@ -194,6 +194,60 @@ def test_ogm_ge_refuses_a_fusion_that_does_not_split(make_network):
         OGMGE(make_network(fusion=FiLMFusion))
 
 
+# ---- factors and adaptive optimisers
+
+
+def updates(make_network, batch, name, make_optimizer, scale, factors):
+    """Updates of every parameter in one step; ``factors``: whether the method has any. OGM-GE without its noise."""
+    network = make_network()
+    optimizer = make_optimizer(network.parameters(), lr=0.01)
+    method = METHODS[name](network)
+    method.use_optimizer(optimizer, scale)
+    before = {name: p.detach().clone() for name, p in network.named_parameters()}
+    output = network(*batch[:2])
+    sum(F.cross_entropy(logits, batch[2]) for logits in output.logits.named().values()).backward()
+    if factors:
+        method.on_gradients(output, batch[2], epoch=0)
+    optimizer.step()
+    return {name: p.detach() - before[name] for name, p in network.named_parameters()}
+
+
+FACTORS = {"mslr": {"audio": 0.9, "visual": 1.1}, "ogm-ge": {"audio": 0.25, "visual": 1.0}}
+
+
+def scaled_by(name, parameter):
+    """By how much a method multiplies this parameter's update."""
+    of = parameter.split("_")[0]
+    whole = name == "mslr" or parameter.endswith("encoder.conv.weight")
+    return FACTORS[name].get(of, 1.0) if whole else 1.0
+
+
+@pytest.mark.filterwarnings("ignore:.* takes a factor on the gradient away")
+@pytest.mark.parametrize("name", FACTORS)
+@pytest.mark.parametrize("make_optimizer", [torch.optim.Adam, torch.optim.AdamW, torch.optim.SGD])
+@pytest.mark.parametrize("scale", ["gradient", "step", None])
+def test_factors_reach_the_update_of_adam_by_the_step_alone(
+    make_network, batch, monkeypatch, name, make_optimizer, scale
+):
+    k = [torch.tensor(FACTORS["ogm-ge"][m]) for m in ("audio", "visual")]
+    monkeypatch.setattr("iemf.balance.ogm_ge.discrepancy_coefficients", lambda *scores: k)
+    monkeypatch.setattr("iemf.balance.ogm_ge.add_gradient_noise", lambda *noise: None)
+    options = {"weight_decay": 0.0} if make_optimizer is not torch.optim.SGD else {}
+    made = lambda p, lr: make_optimizer(p, lr=lr, **options)  # noqa: E731
+    plain = updates(make_network, batch, name, made, scale, factors=False)
+    moved = updates(make_network, batch, name, made, scale, factors=True)
+    cancelled = scale == "gradient" and make_optimizer is not torch.optim.SGD
+    for parameter, update in plain.items():
+        factor = 1.0 if cancelled else scaled_by(name, parameter)
+        # Weights are read back to 6e-8; Adam's eps leaves a little of a factor on small gradients.
+        torch.testing.assert_close(moved[parameter], factor * update, rtol=2e-5, atol=2e-7 if not cancelled else 2e-5)
+
+
+def test_a_method_without_factors_says_so():
+    found = [METHODS[name.replace("_", "-")].has_factors for name in PAPER]  # concat, mslr, ogm-ge, lfm
+    assert found == [False, True, True, False]
+
+
 # ---- LFM
 
 

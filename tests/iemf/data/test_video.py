@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 import torch
 
-from iemf.data import audio, video
+from iemf.data import audio, container, video
 from iemf.errors import UserError
 from tests.media import CODECS, tone, write_video
 
@@ -43,14 +43,14 @@ def test_sound_of_a_film_is_its_tone_at_our_rate(film):
 def test_a_film_is_upright_as_its_header_says(tmp_path):
     """A camera held sideways writes a turn of 90 degrees clockwise: the top left belongs at the top right."""
     path = tmp_path / "held.mp4"
-    with av.open(str(path), "w") as container:
-        stream = container.add_stream("libx264", rate=10)
+    with av.open(str(path), "w") as file:
+        stream = file.add_stream("libx264", rate=10)
         stream.width, stream.height, stream.pix_fmt = 64, 48, "yuv420p"
         pixels = np.zeros((48, 64, 3), np.uint8)
         pixels[:24, :32] = 255
         for _ in range(5):
-            container.mux(stream.encode(av.VideoFrame.from_ndarray(pixels, format="rgb24")))
-        container.mux(stream.encode())
+            file.mux(stream.encode(av.VideoFrame.from_ndarray(pixels, format="rgb24")))
+        file.mux(stream.encode())
 
     def matrix(*values):
         return b"".join(int(value * 65536).to_bytes(4, "big", signed=True) for value in values) + b"\x40\0\0\0"
@@ -67,13 +67,13 @@ def test_a_film_is_upright_as_its_header_says(tmp_path):
 
 def test_a_film_that_changes_size_gives_frames_of_one_size(tmp_path):
     for name, size in (("a", (64, 48)), ("b", (96, 80))):
-        with av.open(str(tmp_path / f"{name}.ts"), "w", format="mpegts") as container:
-            stream = container.add_stream("mpeg2video", rate=25)
+        with av.open(str(tmp_path / f"{name}.ts"), "w", format="mpegts") as file:
+            stream = file.add_stream("mpeg2video", rate=25)
             stream.width, stream.height, stream.pix_fmt = *size, "yuv420p"
             for _ in range(10):
                 pixels = np.zeros((size[1], size[0], 3), np.uint8)
-                container.mux(stream.encode(av.VideoFrame.from_ndarray(pixels, format="rgb24")))
-            container.mux(stream.encode())
+                file.mux(stream.encode(av.VideoFrame.from_ndarray(pixels, format="rgb24")))
+            file.mux(stream.encode())
     joined = tmp_path / "joined.mpg"
     joined.write_bytes((tmp_path / "a.ts").read_bytes() + (tmp_path / "b.ts").read_bytes())
     assert {frame.shape for frame in video.frames(joined, lambda count: list(range(count)))} == {(48, 64, 3)}
@@ -82,15 +82,15 @@ def test_a_film_that_changes_size_gives_frames_of_one_size(tmp_path):
 def test_an_avi_that_repeats_frames_is_whole(tmp_path):
     """Every other frame dropped, as recorders do when nothing moves."""
     path = tmp_path / "dropped.avi"
-    with av.open(str(path), "w") as container:
-        stream = container.add_stream("mpeg4", rate=20)
+    with av.open(str(path), "w") as file:
+        stream = file.add_stream("mpeg4", rate=20)
         stream.width, stream.height, stream.pix_fmt = 64, 48, "yuv420p"
         for i in range(20):
             frame = av.VideoFrame.from_ndarray(np.full((48, 64, 3), 10 * i, np.uint8), format="rgb24")
             frame.pts = 2 * i
-            container.mux(stream.encode(frame))
-        container.mux(stream.encode())
-    assert video.frame_count(path) == 20
+            file.mux(stream.encode(frame))
+        file.mux(stream.encode())
+    assert len(container.timeline(path).begins) == 20
 
 
 @pytest.mark.parametrize("share", [0.6, 0.3, 0.02])
@@ -114,12 +114,12 @@ def test_what_is_no_film_or_lacks_a_track(tmp_path):
 
 def test_sound_in_a_film_without_pictures(tmp_path):
     path = tmp_path / "dark.mp4"
-    with av.open(str(path), "w") as container:
-        stream = container.add_stream("aac", rate=44100, layout="mono")
+    with av.open(str(path), "w") as file:
+        stream = file.add_stream("aac", rate=44100, layout="mono")
         frame = av.AudioFrame.from_ndarray(tone(1, 440)[None], format="fltp", layout="mono")
         frame.sample_rate, frame.pts = 44100, 0
-        container.mux(stream.encode(frame))
-        container.mux(stream.encode())
+        file.mux(stream.encode(frame))
+        file.mux(stream.encode())
     with pytest.raises(UserError, match=r"dark\.mp4 holds no pictures"):
-        video.frame_count(path)
+        container.timeline(path)
     assert len(audio.read(path)) > 22000

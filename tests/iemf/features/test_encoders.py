@@ -2,6 +2,7 @@
 
 import math
 
+import numpy as np
 import pytest
 import timm
 import torch
@@ -13,7 +14,7 @@ from iemf.errors import UserError
 from iemf.features import audio_mae, video_mae
 from iemf.features.audio_mae import AudioMAE, filter_banks
 from iemf.features.video_mae import VideoMAE, read_frames
-from tests.media import write_video
+from tests.media import write_timed, write_video
 
 
 def save_video_mae(folder, **config):
@@ -70,6 +71,20 @@ def test_frames_are_spread_from_the_first_to_the_last(tmp_path):
     expected = torch.tensor([0, 5, 10, 14, 19]) / 19 * 255  # np.linspace(0, 19, 5) rounds 4.75, 9.5 (to even) and 14.25
     assert torch.allclose(red, expected, atol=10)
     assert len(read_frames(tmp_path / "a.mp4", 40, 32)) == 40  # more than there are
+
+
+def test_frames_of_a_varying_rate_are_spread_by_time(tmp_path):
+    """20 pictures in 2 s, then one a second to 10 s, 28 in all: parts of 10/28 s, of which 0, 9, 18 and 27 are met."""
+    write_timed(tmp_path / "a.mp4", [*np.arange(20) / 10, *range(2, 10)], (0.0, 10.0), bright=25)
+    shown = read_frames(tmp_path / "a.mp4", 4, 32).float().mean((1, 2, 3)) / 25
+    assert shown.tolist() == pytest.approx([0.1, 3, 6, 9], abs=0.1)  # at 0.18, 3.39, 6.61 and 9.82 s
+
+
+def test_filter_banks_are_of_the_films_first_seconds(tmp_path):
+    """Sound from 4 s on is preceded by silence, as it is heard; the mean takes it off zero, but not apart."""
+    write_timed(tmp_path / "a.mp4", np.arange(60) / 10, (4.0, 6.0))
+    banks = audio_mae.read_banks(tmp_path / "a.mp4")[0].mean(1)
+    assert banks[410:590].min() > banks[:390].max() + 2
 
 
 def test_weights_of_video_mae_with_a_layer_missing_are_refused(tmp_path):

@@ -14,8 +14,9 @@ from accelerate.state import AcceleratorState
 
 from iemf.avqa.baseline import Baseline
 from iemf.avqa.grounding import MatchNetwork
+from iemf.avqa.match import MatchStage
 from iemf.avqa.st_avqa import STAVQA
-from iemf.avqa.stages import AnswerStage, GroundedAnswerStage, MatchStage, predict
+from iemf.avqa.stages import AnswerStage, GroundedAnswerStage, predict
 from iemf.balance.ogm_ge import OGMGE
 from iemf.continual.methods import AVCIL
 from iemf.errors import UserError
@@ -90,7 +91,7 @@ def question_trainer(path, make, accelerator, module):
 def train_classification(path, accelerator):
     run = classification_trainer(path, accelerator, method="ogm-ge", iemf=True, snn=True, epochs=2, batch_size=10)
     run.fit()
-    return run.stage.module, run.history, run.stage.test()
+    return run.stage.module, run.history, run.stage.test()[0]
 
 
 def train_tasks(path, accelerator):
@@ -169,7 +170,7 @@ def of_answers(model, state, accelerator):
 def of_classes(state, accelerator):
     stage = classification_stage(accelerator, method="ogm-ge", snn=True)
     stage.module.load_state_dict(state)
-    return stage.test()
+    return stage.test()[0]
 
 
 class Replicas(NamedTuple):

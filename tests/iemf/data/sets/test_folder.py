@@ -10,6 +10,7 @@ from PIL import Image
 
 from iemf.data import audio
 from iemf.data.base import evaluation_loader, training_loader
+from iemf.data.class_tree import read_tree
 from iemf.data.clips import Clips, View
 from iemf.data.sets import folder
 from iemf.errors import UserError
@@ -96,7 +97,7 @@ def test_suffixes_of_any_case_and_frames_in_natural_order(tree):
     frames.with_suffix(".png").unlink()
     for i in (10, 2, 1):
         Image.new("RGB", (8, 8)).save(frames / f"frame_{i}.png")
-    by_name = {clip.id: clip for clip in folder.list_split(tree / "train", ("high", "low")) if clip.label == 0}
+    by_name = {clip.id: clip for clip in read_tree(tree).splits["train"] if clip.label == 0}
     assert [p.name for p in by_name["clip 0 é"].images] == ["clip 0 é.PNG"]
     assert [p.stem for p in by_name["clip 1 é"].images] == ["frame_1", "frame_2", "frame_10"]
 

@@ -53,6 +53,33 @@ def test_kinetics_sounds_without_lists_goes_by_folders(tmp_path):
     assert [len(clip.images) for clip in listing.splits["test"]] == [10] * 6
 
 
+@pytest.mark.parametrize("count", [33, 30])
+def test_a_folder_of_other_than_31_classes_is_told(tmp_path, count):
+    for split in ("train", "test"):
+        for number in range(count):
+            (tmp_path / split / f"class {number:02d}").mkdir(parents=True)
+            (tmp_path / split / f"class {number:02d}" / f"{split}.mp4").touch()
+    (remark,) = kinetics_sounds.list_clips(tmp_path).remarks
+    assert remark.startswith(f"{count} classes, Kinetics-Sounds has 31: its numbers are no measure for these; name the")
+    assert "my_train.txt and my_test.txt with `lists`" in remark
+    assert "(class 00, class 01, " in remark
+
+
+def test_a_folder_of_31_classes_has_no_remark_but_of_clips_elsewhere(tmp_path):
+    for split in ("train", "test"):
+        for number in range(31):
+            (tmp_path / split / f"class {number:02d}").mkdir(parents=True)
+            (tmp_path / split / f"class {number:02d}" / f"{split}.mp4").touch()
+            (tmp_path / split / f"class {number:02d}" / f"._{split}.mp4").touch()
+    (tmp_path / "__MACOSX" / "train" / "class 31").mkdir(parents=True)
+    (tmp_path / "__MACOSX" / "train" / "class 31" / "x.mp4").touch()
+    assert kinetics_sounds.list_clips(tmp_path).remarks == ()
+    (tmp_path / "val" / "class 00").mkdir(parents=True)
+    (tmp_path / "val" / "class 00" / "x.mp4").touch()
+    (remark,) = kinetics_sounds.list_clips(tmp_path).remarks
+    assert remark.startswith("1 clip(s) lie in no class of train/ or test/ and are left out: ")
+
+
 def test_clips_of_one_name_in_several_folders_are_several_clips(tmp_path):
     for split in ("train", "test"):
         for name in ("a", "b"):
