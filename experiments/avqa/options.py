@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any, ClassVar, Literal
 
 from experiments.sweep import published
-from experiments.sweep.balance import BalancedRun, balanced_labels, of_factors
+from experiments.sweep.balance import OF_METHODS, BalancedRun, balanced_labels, of_methods
 from experiments.sweep.options import (
     DEFAULTS,
     OF_IEMF,
@@ -110,7 +110,7 @@ class RunConfig(TrainingConfig, BalancedRun):
         """Stage 1 of a run: one for all networks, variants and options of IEMF."""
         return replace(self, model=GROUNDING, network="ann", variant="vanilla", blind=(), balance=None,
                        epochs=self.match_epochs, match_epochs=None,
-                       **dict.fromkeys((*OF_IEMF, *SCHEDULE, "time_steps", "balance_scale")),
+                       **dict.fromkeys((*OF_IEMF, *SCHEDULE, *OF_METHODS, "time_steps")),
                        **(PUBLISHED_MATCH if self.dataset == "music-avqa" else {}),
                        out=self.out.parent / f"{GROUNDING}-seed{self.seed}")  # fmt: skip
 
@@ -118,7 +118,7 @@ class RunConfig(TrainingConfig, BalancedRun):
 RULES = (
     PLATEAU,
     of_iemf(),
-    of_factors("balance"),
+    *of_methods("balance"),
     of_snn("time_steps"),
     ReadBy(("momentum",), lambda run: run.optimizer == "sgd", "`optimizer` sgd"),
     ReadBy(("drop_every",), lambda run: run.schedule in (None, "step"), "`schedule` step"),

@@ -10,7 +10,7 @@ import torch
 import tyro
 
 from experiments.sweep import published
-from experiments.sweep.balance import of_factors
+from experiments.sweep.balance import of_methods
 from experiments.sweep.options import (
     DEFAULTS,
     PLATEAU,
@@ -164,7 +164,7 @@ RULES = (
     ReadBy(("data_root", "image_size", "spectrogram", "spectrogram_size", "split_seed", "frames", "seconds"),
            lambda run: run.dataset != "av-digits", "data sets other than av-digits"),
     ReadBy(("momentum",), lambda run: run.optimizer in (None, "sgd"), "`optimizer` sgd"),
-    of_factors("method"),
+    *of_methods("method"),
 )  # fmt: skip
 
 

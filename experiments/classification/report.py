@@ -5,6 +5,7 @@ from pathlib import Path
 
 from experiments.classification.options import RunConfig
 from experiments.sweep import published
+from experiments.sweep.balance import stretched
 from experiments.sweep.report import Cells, Done, cells_of, note, summarise, values, variants_of, write_results
 from experiments.sweep.statistics import difference, plus_minus
 from experiments.sweep.table import csv_text, table_lines
@@ -22,8 +23,8 @@ LABELS = {name: method.label for name, method in METHODS.items()}
 
 def write(done: Done, out: Path, unfinished: int) -> str:
     """Write everything into ``out`` and return the table as Markdown."""
-    cells, example = cells_of(done), done[0][0]
-    table = markdown(cells, example, unfinished)
+    cells = cells_of(done)
+    table = markdown(cells, done, unfinished)
     write_results(done, table, summarise(cells, ("network", "method", "variant"), QUANTITIES), out)
     write_atomically(out / "results.csv", as_csv(done))
     write_atomically(out / "epochs.csv", epochs_as_csv(done))
@@ -31,9 +32,9 @@ def write(done: Done, out: Path, unfinished: int) -> str:
     return table
 
 
-def markdown(cells: Cells, example: RunConfig, unfinished: int) -> str:
+def markdown(cells: Cells, done: Done, unfinished: int) -> str:
     """One row a network and method; columns for the variants, what IEMF changes, firing rates, the paper's numbers."""
-    variants, accuracy = variants_of(cells), values(cells, ACCURACY)
+    example, variants, accuracy = done[0][0], variants_of(cells), values(cells, ACCURACY)
     others = [v for v in variants if v != "iemf"] if "iemf" in variants else []
     paper = published.accuracies(example.dataset)
     spiking = any(cell[0] == "snn" for cell in cells)
@@ -58,7 +59,7 @@ def markdown(cells: Cells, example: RunConfig, unfinished: int) -> str:
         f"Test accuracy in %, {{seeds}}. {example.dataset}, ResNet-18 of width {example.width}, stem {example.stem}, "
     )
     what += f"{example.fusion} fusion, {schedule(example)}; the epoch is chosen on validation, test is read once."
-    what += late(cells, example)
+    what += stretched(done, "method") + late(cells, example)
     if "iemf" in variants and "vanilla" in variants and "joint" not in variants:
         what += " IEMF − vanilla is what ξ and the heads' losses do together; the variant joint would tell them apart."
     return "\n".join([table_lines(header, rows), "", note(cells, {ACCURACY: ""}, what, unfinished)])

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any, ClassVar, Literal
 
 from experiments.sweep import published
-from experiments.sweep.balance import BalancedRun, of_factors
+from experiments.sweep.balance import BalancedRun, of_methods
 from experiments.sweep.options import (
     DEFAULTS,
     PLATEAU,
@@ -110,7 +110,7 @@ class RunConfig(TrainingConfig, BalancedRun):
 RULES = (
     PLATEAU,
     of_iemf(),
-    of_factors("balance"),
+    *of_methods("balance"),
     of_snn("time_steps"),
     ReadBy(("momentum",), lambda run: run.optimizer == "sgd", "`optimizer` sgd"),
     ReadBy(("memory", "exemplar_batch_size"), lambda run: METHODS[run.method].uses_memory, "`method` ssil and av-cil"),

@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from experiments.sweep import published
-from experiments.sweep.balance import balanced_labels
+from experiments.sweep.balance import balanced_labels, stretched
 from experiments.sweep.report import Cells, Done, cells_of, note, summarise, values, variants_of, write_results
 from experiments.sweep.statistics import difference, plus_minus
 from experiments.sweep.table import table_lines
@@ -62,7 +62,7 @@ def markdown(cells: Cells, done: Done, unfinished: int) -> str:
     what += (
         f"{example.optimizer} with lr {example.lr:g}, {exemplars(done)}; validation chooses each task's epoch, test is "
     )
-    what += "read after it."
+    what += f"read after it.{stretched(done, 'balance')}"
     measures = {name: f"{short}, " for name, short in MEASURES.items()}
     return "\n".join([table_lines(header, rows), "", note(cells, measures, what, unfinished)])
 

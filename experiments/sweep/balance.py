@@ -5,10 +5,12 @@ from dataclasses import dataclass
 from typing import Literal
 
 from experiments.sweep.options import ReadBy, RunBase, SweepOptions
+from experiments.sweep.report import Done
 from iemf.balance import METHODS
 
 BalanceName = Literal[tuple(METHODS)]
 PLAIN = "concat"
+OF_METHODS = ("balance_scale", "method_epochs")
 
 
 @dataclass(frozen=True)
@@ -31,12 +33,23 @@ class BalancedSweep(SweepOptions):
     """Of the modalities; concat: the task's own loss and nothing more."""
 
 
-def of_factors(option: str) -> ReadBy:
-    """The option of the methods that multiply by factors; ``option``: what names a run's method, None: concat."""
-    reading = " and ".join(name for name, method in METHODS.items() if method.has_factors)
-    return ReadBy(
-        ("balance_scale",), lambda run: METHODS[getattr(run, option) or PLAIN].has_factors, f"`{option}` {reading}"
-    )
+def of_methods(option: str) -> list[ReadBy]:
+    """The options of methods that multiply by factors, and that have a schedule; ``option``: what names a run's."""
+
+    def of(name: str, has: str) -> ReadBy:
+        reading = ", ".join(name for name, method in METHODS.items() if getattr(method, has))
+        return ReadBy(
+            (name,), lambda run: getattr(METHODS[getattr(run, option) or PLAIN], has), f"`{option}` {reading}"
+        )
+
+    return [of("balance_scale", "has_factors"), of("method_epochs", "has_schedule")]
+
+
+def stretched(done: Done, option: str) -> str:
+    """Which methods' schedules in epochs were stretched over the runs, in words; ``option``: what names a run's."""
+    runs = [run for run, _ in done if run.method_epochs not in (None, run.epochs)]
+    names = dict.fromkeys(METHODS[getattr(run, option)].label for run in runs)
+    return f" Schedules of {', '.join(names)}: those of {runs[0].method_epochs} epochs, stretched." if runs else ""
 
 
 def stored_names(names: Iterable[str]) -> list[str | None]:

@@ -46,4 +46,6 @@ def balance_of(run: Any, name: str, network: Fusing, optimizer: torch.optim.Opti
     method = METHODS[name](network, seed=seed, recipe="released" if run.recipe == "released" else "paper")
     if method.has_factors:
         method.use_optimizer(optimizer, run.balance_scale)
+    if method.has_schedule:
+        method.use_epochs(run.epochs, run.method_epochs)
     return method

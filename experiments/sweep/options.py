@@ -17,7 +17,7 @@ Variant = Literal["vanilla", "joint", "iemf"]
 Flag = Annotated[bool, tyro.conf.FlagCreatePairsOff]
 VARIANTS: tuple[Variant, ...] = ("vanilla", "joint", "iemf")
 OF_IEMF = ("gamma", "gate", "scale", "modulate_from")
-DEFAULTS = {"gamma": 1.0, "gate": "tanh", "modulate_from": 0, "time_steps": 4}  # of every task
+DEFAULTS = {"gamma": 1.0, "gate": "tanh", "modulate_from": 0, "method_epochs": 100, "time_steps": 4}  # of every task
 
 
 @dataclass(frozen=True)
@@ -42,6 +42,9 @@ class CommonOptions:
     """IEMF: the first epoch with ξ; 0 by default."""
     balance_scale: Literal["gradient", "step"] | None = None
     """mslr, ogm-ge: what their factors multiply; by default the gradient for sgd, the step for adam and adamw."""
+    method_epochs: int | None = None
+    """mslr, ogm-ge, lfm: the length of run, in epochs, that their schedules in epochs are meant for; they are stretched
+    over --epochs. 100 by default, that of He et al. 2025."""
     schedule: Kind | None = None
     """Of the learning rate. cosine: down to 0 at the end; plateau: a tenth whenever --patience epochs have brought no
     better validation, and after the third time the end, so that --epochs is an upper limit; step: a tenth at some
@@ -270,7 +273,7 @@ def check_features(run: Any, embedded: str, folder: str) -> None:
 
 def check_common(run: Any) -> None:
     """Raise UserError for an option of every run that is out of range."""
-    check_least(run, {"time_steps": 1, "modulate_from": 0, "seed": 0, "warmup": 0, "patience": 1})
+    check_least(run, {"time_steps": 1, "modulate_from": 0, "seed": 0, "warmup": 0, "patience": 1, "method_epochs": 1})
     for name in ("lr", "gamma", "clip_norm"):
         value = getattr(run, name)
         if value is not None and not 0 < value < math.inf:

@@ -3,7 +3,7 @@
     s_m = Σ_i softmax(out_m)[y_i],  out_m = W_m z_m + b/2         what the fusion owes to modality m
     ρ_v = s_v / s_a,  ρ_a = s_a / s_v
     k_m = 1 - tanh(α·ρ_m)  if ρ_m > 1  else  1                    α = 0.8
-    g  <- k_m·g + N(0, std(g) + 1e-8)                             encoder convolutions (4-D weights), epochs 0-50
+    g  <- k_m·g + N(0, std(g) + 1e-8)                             encoder convolutions (4-D weights), epochs 0-50 of 100
 
 Scores are summed over the global batch; the noise is the same on every replica. With an adaptive optimiser k_m is on
 the update (:mod:`iemf.scaling`), noise included, and not on the gradient, where it would be lost.
@@ -45,7 +45,8 @@ def scaled_weights(encoder: nn.Module) -> list[nn.Parameter]:
 class OGMGE(Method):
     """On-the-fly gradient modulation with generalisation enhancement; needs a fusion whose logits split."""
 
-    has_factors = needs_split = True
+    has_factors = has_schedule = needs_split = True
+    slows = noisy = True
 
     def __init__(self, network: Fusing, seed: int = 0, recipe: str = "paper") -> None:
         super().__init__(network, seed, recipe)
@@ -58,16 +59,23 @@ class OGMGE(Method):
 
     @torch.no_grad()
     def on_gradients(self, output: Readable, labels: Tensor, epoch: int) -> None:
-        if epoch > LAST_EPOCH:
+        if self.at(epoch) > LAST_EPOCH:
             return
+        scalings = self.scalings.values()
+        # Nothing of a frozen encoder.
+        gradients = [p.grad for scaling in scalings for p in scaling.parameters if p.grad is not None]
+        deviations = [deviation(g) for g in gradients] if self.noisy else []  # of gradients not yet slowed
+        if self.slows:
+            for scaling, coefficient in zip(scalings, self.coefficients(output, labels), strict=True):
+                scaling.apply(coefficient)
+        if self.noisy:
+            add_gradient_noise(gradients, deviations, self.generator)
+
+    def coefficients(self, output: Readable, labels: Tensor) -> tuple[Tensor, Tensor]:
+        """(k_a, k_v) of the global batch."""
         parts = self.network.contributions({modality: z.float() for modality, z in output.features.items()})
         scores = torch.stack([true_class_probability(parts[modality], labels).sum() for modality in MODALITIES])
-        coefficients = discrepancy_coefficients(*sum_over_processes(scores))
-        for scaling, coefficient in zip(self.scalings.values(), coefficients, strict=True):
-            gradients = [p.grad for p in scaling.parameters if p.grad is not None]  # none of a frozen encoder
-            deviations = [deviation(g) for g in gradients]
-            scaling.apply(coefficient)
-            add_gradient_noise(gradients, deviations, self.generator)
+        return discrepancy_coefficients(*sum_over_processes(scores))
 
     def state_dict(self) -> dict:
         return {"generator": self.generator.get_state()}
