@@ -4,21 +4,17 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, ClassVar, Literal
 
-from experiments.sweep import published
-from experiments.sweep.balance import OF_METHODS, BalancedRun, balanced_labels, of_methods
+from experiments.sweep import features, published
+from experiments.sweep.balance import OF_METHODS, BalancedRun, balanced_labels
+from experiments.sweep.features import check_features, with_optimizer
 from experiments.sweep.options import (
-    DEFAULTS,
     OF_IEMF,
-    PLATEAU,
     CommonOptions,
     ReadBy,
     Variant,
     check_common,
-    check_features,
     check_least,
     filled,
-    of_iemf,
-    of_snn,
 )
 from iemf.balance import METHODS
 from iemf.errors import UserError
@@ -116,11 +112,7 @@ class RunConfig(TrainingConfig, BalancedRun):
 
 
 RULES = (
-    PLATEAU,
-    of_iemf(),
-    *of_methods("balance"),
-    of_snn("time_steps"),
-    ReadBy(("momentum",), lambda run: run.optimizer == "sgd", "`optimizer` sgd"),
+    *features.RULES,
     ReadBy(("drop_every",), lambda run: run.schedule in (None, "step"), "`schedule` step"),
     ReadBy(("match_epochs",), lambda run: run.model == "st-avqa", "`model` st-avqa"),
     ReadBy(("cache",), lambda run: run.dataset == "av-digits-qa", "`dataset` av-digits-qa"),
@@ -132,13 +124,8 @@ def defaults_of(run: RunConfig) -> dict[str, Any]:
     chosen = dict(EMBEDDED if run.dataset == "av-digits-qa" else RECIPES[run.recipe])
     if run.dataset != "av-digits-qa" and run.recipe == "original":
         chosen["epochs"] = ORIGINAL_EPOCHS.get(run.model, chosen["epochs"])
-    if run.optimizer not in (None, chosen["optimizer"]):
-        chosen |= {"optimizer": run.optimizer, "lr": RATES[run.optimizer]}
-    if run.optimizer == "sgd":
-        chosen.setdefault("momentum", 0.0)
-    scale = "step" if chosen["optimizer"] == "adam" and run.recipe != "released" else "gradient"
-    factors = "step" if chosen["optimizer"] == "adam" else None
-    return chosen | DEFAULTS | {"scale": scale, "balance_scale": factors, "cache": CACHE}
+    chosen = with_optimizer(run, chosen, RATES) | {"cache": CACHE}
+    return chosen | ({"scale": "gradient"} if run.recipe == "released" else {})
 
 
 def resolve(run: RunConfig) -> RunConfig:

@@ -2,7 +2,7 @@
 
 import contextlib
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
 
@@ -146,8 +146,7 @@ def with_digest(runs: list[RunConfig]) -> list[RunConfig]:
     Raises:
         UserError: finished runs of one table were trained on different data.
     """
-    digests = shared_digest(runs, lambda run: build.build_data(run).about["digest"])
-    runs = [replace(run, data_digest=digest) for run, digest in zip(runs, digests, strict=True)]
+    runs = shared_digest(runs, lambda run: build.build_data(run).about["digest"])
     other = next((run for run in runs if run.data_digest != runs[0].data_digest), None)
     if other is not None:
         raise UserError(f"{runs[0].out} and {other.out} were trained on different data; remove one of the folders")

@@ -9,7 +9,8 @@ from torch import nn
 
 from experiments.continual.options import RunConfig
 from experiments.sweep.balance import PLAIN
-from experiments.sweep.build import balance_of, modulation_of, optimizer_of
+from experiments.sweep.build import balance_of, modulation_of
+from experiments.sweep.features import optimizer_of
 from experiments.sweep.options import schedule_of
 from experiments.sweep.runs import watch_of
 from iemf.continual import av_digits_ci, benchmarks

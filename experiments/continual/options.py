@@ -4,20 +4,16 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar, Literal
 
-from experiments.sweep import published
-from experiments.sweep.balance import BalancedRun, of_methods
+from experiments.sweep import features, published
+from experiments.sweep.balance import BalancedRun
+from experiments.sweep.features import check_features, with_optimizer
 from experiments.sweep.options import (
-    DEFAULTS,
-    PLATEAU,
     CommonOptions,
     ReadBy,
     Variant,
     check_common,
-    check_features,
     check_least,
     filled,
-    of_iemf,
-    of_snn,
     shown,
 )
 from iemf.continual.methods import METHODS
@@ -108,11 +104,7 @@ class RunConfig(TrainingConfig, BalancedRun):
 
 
 RULES = (
-    PLATEAU,
-    of_iemf(),
-    *of_methods("balance"),
-    of_snn("time_steps"),
-    ReadBy(("momentum",), lambda run: run.optimizer == "sgd", "`optimizer` sgd"),
+    *features.RULES,
     ReadBy(("memory", "exemplar_batch_size"), lambda run: METHODS[run.method].uses_memory, "`method` ssil and av-cil"),
     ReadBy(("instance", "category"), lambda run: run.method == "av-cil", "`method` av-cil"),
 )
@@ -130,13 +122,8 @@ def defaults_of(run: RunConfig) -> dict[str, Any]:
             chosen["epochs"] = 100
         if run.recipe == "released":
             chosen |= released_of(run)
-    if run.optimizer not in (None, chosen["optimizer"]):
-        chosen |= {"optimizer": run.optimizer, "lr": RATES[run.optimizer]}
-    if chosen["optimizer"] == "sgd":
-        chosen.setdefault("momentum", 0.0)
-    factors = "step" if chosen["optimizer"] == "adam" else None
-    scale = "step" if run.recipe == "released" and run.method == "av-cil" else factors or "gradient"
-    return chosen | DEFAULTS | {"scale": scale, "balance_scale": factors}
+    chosen = with_optimizer(run, chosen, RATES)
+    return chosen | ({"scale": "step"} if run.recipe == "released" and run.method == "av-cil" else {})
 
 
 def released_of(run: RunConfig) -> dict[str, Any]:

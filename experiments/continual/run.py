@@ -1,7 +1,7 @@
 """A class-incremental run, from its config to its results, and the sweep over them."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
 
@@ -110,8 +110,7 @@ def prepare(runs: Sequence[RunConfig]) -> None:
 
 def with_digest(runs: list[RunConfig]) -> list[RunConfig]:
     """The runs with the mark of their data."""
-    digests = shared_digest(runs, lambda run: build.build_data(run).about.get("digest"))
-    return [replace(run, data_digest=digest) for run, digest in zip(runs, digests, strict=True)]
+    return shared_digest(runs, lambda run: build.build_data(run).about.get("digest"))
 
 
 def size_of(run: RunConfig) -> Size:

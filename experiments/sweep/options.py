@@ -254,23 +254,6 @@ def check_least(run: object, least: Mapping[str, float]) -> None:
             raise UserError(f"`{name}` {shown(value)} must be {bound} or more")
 
 
-def check_features(run: Any, embedded: str, folder: str) -> None:
-    """Raise UserError for what does not fit a run of a task that reads features.
-
-    Args:
-        run: with a ``dataset``, a ``data_root`` and a ``recipe``.
-        embedded: the data set that comes with the toolkit.
-        folder: what ``data_root`` is for the others, in words.
-    """
-    if (run.data_root is None) != (run.dataset == embedded):
-        remedy = "is embedded; leave it out" if run.data_root else f"needs it: {folder}"
-        raise UserError(f"`data_root` {run.data_root}: `dataset` {run.dataset} {remedy}")
-    if run.dataset == embedded and run.recipe == "original":
-        raise UserError(f"`recipe` original is an optimiser and epochs, and {embedded} has its own; leave it out")
-    if run.recipe == "released" and run.network == "snn":
-        raise UserError("`recipe` released has no activations that could spike; leave out `networks` snn or `recipe`")
-
-
 def check_common(run: Any) -> None:
     """Raise UserError for an option of every run that is out of range."""
     check_least(run, {"time_steps": 1, "modulate_from": 0, "seed": 0, "warmup": 0, "patience": 1, "method_epochs": 1})

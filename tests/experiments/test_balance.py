@@ -3,6 +3,7 @@
 import pytest
 
 from experiments.sweep import command_line
+from iemf.balance import METHODS
 from iemf.files import read_json
 from iemf.training import RunFolder, Step, checkpoint
 from tests.experiments import helpers
@@ -10,7 +11,7 @@ from tests.experiments.test_same_in_all_tasks import TASKS
 
 BALANCES = [(name, balance) for name, balances in
             (("compare", ("concat", "mslr", "ogm-ge", "lfm")), ("continual", ("mslr", "ogm-ge", "lfm")),
-             ("avqa", ("mslr", "lfm"))) for balance in balances]  # fmt: skip
+             ("avqa", ("mslr", "ge", "lfm"))) for balance in balances]  # fmt: skip
 
 
 def part_of(task, balance):
@@ -37,8 +38,7 @@ def test_it_trains_in_all_variants(name, balance, digits_qa, tmp_path):
     assert [(cell["network"], cell.get("method", cell.get("model")), cell["variant"])
             for cell in read_json(tmp_path / "results.json")["cells"]] == [
         ("ann", part, variant) for variant in ("vanilla", "joint", "iemf")]  # fmt: skip
-    label = {"mslr": "MSLR", "ogm-ge": "OGM-GE", "lfm": "LFM", "concat": "Concat"}[balance]
-    assert any(row[0].endswith(label) for row in helpers.rows_of(told))
+    assert any(row[0].endswith(METHODS[balance].label) for row in helpers.rows_of(told))
     assert helpers.call(name, *options_of(task, digits_qa), "--balance", balance, "--dry-run", "--out",
                         tmp_path / "plan")[0] == 0  # fmt: skip
 
@@ -96,6 +96,43 @@ def test_its_state_is_in_the_checkpoint_and_goes_on(task, digits_qa, monkeypatch
     again = task.train(killed)
     assert {name: value for name, value in again.items() if "session" not in name} == {
         name: value for name, value in expected.items() if "session" not in name}  # fmt: skip
+
+
+def test_factors_are_on_adams_step_and_on_its_gradient_if_told(task, digits_qa, tmp_path):
+    def run_in(scale, *options):
+        return task.runs(digits_qa, "--variants", "vanilla", "--balance", "mslr", *options, "--out", tmp_path / scale)[
+            0
+        ]
+
+    by_default, told = run_in("step"), run_in("gradient", "--balance-scale", "gradient")
+    assert [run.balance_scale for run in (by_default, told)] == ["step", "gradient"]
+    assert run_in("sgd", "--optimizer", "sgd", "--lr", 0.01).balance_scale is None
+    task.train(by_default)
+    with pytest.warns(UserWarning, match="takes a factor on the gradient away again"):
+        task.train(told)
+    step, gradient = (RunFolder(run.out).metrics()[-1]["loss_fused"] for run in (by_default, told))
+    assert step != gradient
+    assert RunFolder(by_default.out).read_config()["method_epochs"] == 100
+
+
+def test_options_of_balancing_are_refused_without_it(task, digits_qa, tmp_path):
+    for option, value, who in (("--balance-scale", "step", "mslr, ogm-ge, ogm"), ("--method-epochs", 9, "mslr")):
+        code, _, err = task.sweep(digits_qa, option, value, "--out", tmp_path)
+        assert code == 2
+        assert f"{option} {value} is read with --balance {who}" in err
+
+
+def test_a_schedule_is_stretched_over_the_epochs_of_the_run(task, digits_qa, tmp_path):
+    """Two epochs stand for --method-epochs: of 200 the second is the 100th, behind MSLR's last; of 2 it is itself."""
+    applied = {}
+    for meant in (200, 2):
+        options = ("--variants", "vanilla", "--balance", "mslr", "--epochs", 2, "--method-epochs", meant)
+        run = task.runs(digits_qa, *options, "--out", tmp_path / str(meant))[0]
+        task.train(run)
+        records = [record for record in RunFolder(run.out).metrics() if record.get("task", 0) == 0]
+        applied[meant] = [record["loss_fused"] for record in records]
+    assert applied[200][0] == applied[2][0]
+    assert applied[200][1] != applied[2][1]
 
 
 def test_where_the_fusion_does_not_split_ogm_ge_is_refused(digits_qa, tmp_path):
