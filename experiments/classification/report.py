@@ -125,7 +125,11 @@ def draw(done: Done, cells: Cells, out: Path) -> None:
         variants.setdefault(run.variant, []).append(RunFolder(run.out).metrics())
     histories = {key: variants for key, variants in histories.items() if "iemf" in variants}
     if histories and example.epochs > 1:
-        plots.coefficient_over_epochs(histories, LABELS, out / "xi_over_epochs.png")
+        tests: dict[tuple[str, str], list[float]] = {}
+        for run, results in done:
+            tests.setdefault((run.network, run.method), []).extend(results.get("xi_test_batches", []))
+        tests = {key: xi for key, xi in tests.items() if xi}
+        plots.coefficient_over_epochs(histories, tests, LABELS, out / "xi_over_epochs.png")
     layers = [layer for _, results in done for layer in results.get("firing_rate_layers", [])]
     if layers:
         spiking = sum(run.network == "snn" for run, _ in done)

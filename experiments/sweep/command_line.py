@@ -59,6 +59,8 @@ PROGRAMS = {
     "spikes": Program("experiments.classification.spikes", "SpikesConfig",
                       "accuracy, firing rate and energy over the number of time steps",
                       "--runs runs/spikes/ann runs/spikes/T1 runs/spikes/T4 --out runs/spikes", kept="runs measured"),
+    "cost": Program("experiments.classification.cost", "CostConfig",
+                    "what training costs until it is as good", "--runs runs/av-digits --out runs/cost"),
     "benchmark": Program("experiments.benchmark.run", "BenchmarkConfig",
                          "time the neuron, a training step, or the reading of data", "lif", kept="turns"),
 }  # fmt: skip
