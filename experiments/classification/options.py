@@ -88,6 +88,8 @@ class TrainingConfig(CommonOptions):
     fusion: Literal["concat", "sum", "film", "gated"] = "concat"
     lif_backend: Literal["numba", "cupy", "torch", "spikingjelly", "auto"] | None = None
     """snn: what computes the neuron; auto by default: numba (CPU) or cupy (CUDA), torch where neither can."""
+    neuron: Literal["lif", "plif"] | None = None
+    """snn: plif learns τ_m in each layer (Fang et al. 2021), several times as slow; lif by default."""
     norm_gain: float | None = None
     """snn: gain of every norm at the beginning; by default the threshold, 1 where pooled spikes are normalised;
     released: 1."""
@@ -156,9 +158,15 @@ class RunConfig(TrainingConfig, RunBase):
         return cls(**(stored | paths | snrs))
 
 
+def fused(run: RunConfig) -> bool:
+    """Whether a run has neurons that our backends compute."""
+    return run.network == "snn" and run.neuron != "plif"
+
+
 RULES = (
     PLATEAU,
-    of_snn("time_steps", "lif_backend", "norm_gain"),
+    of_snn("time_steps", "neuron", "norm_gain"),
+    ReadBy(("lif_backend",), fused, "`network` snn with `neuron` lif"),
     ReadBy(("lr_drop",), lambda run: run.schedule in (None, "step"), "`schedule` step"),
     of_iemf(),
     ReadBy(("data_root", "image_size", "spectrogram", "spectrogram_size", "split_seed", "frames", "seconds"),
@@ -204,6 +212,8 @@ def resolve(config: RunConfig) -> RunConfig:
     """
     refuse(config)
     config = filled(config, defaults_of(config), RULES)
+    if config.neuron == "lif":  # not stored, as it always was
+        config = replace(config, neuron=None)
     if config.data_root is not None:
         root = config.data_root.expanduser().absolute()
         config = replace(config, data_root=root, data_digest=config.data_digest or digest_of(root))

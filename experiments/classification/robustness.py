@@ -3,7 +3,8 @@
     python -m experiments.robustness --runs runs/compare --out runs/robustness
 
 Each modality of the test split is put at fixed ratios while the other keeps its noise; nothing is trained.
-OUT/evaluations keeps what is done, a file a run; table.md and robustness.json, .csv and .png are written from it.
+OUT/evaluations keeps what is done, a file a run; table.md, robustness.json, .csv and .png and multisensory_gain.png are
+written from it.
 """
 
 import functools
@@ -249,4 +250,4 @@ def _main(config: RobustnessConfig, configs: Sequence[RunConfig], unfinished: in
         known = evaluations(task.file, task.identity)
         rows += [cell | known[condition] for condition in conditions]
     print(robustness_report.write(rows, configs, unfinished, out))
-    print(f"\nWritten to {config.out}: table.md, robustness.json, robustness.csv, robustness.png")
+    print(f"\nWritten to {config.out}: table.md, robustness.json, .csv, .png, multisensory_gain.png")
