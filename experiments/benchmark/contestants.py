@@ -47,6 +47,10 @@ def multi_step(name: str, x: Tensor):
         from iemf_snn import LIFNode
 
         return LIFNode(backend=name, stateless=True)
+    if name.endswith("compiled"):
+        from experiments.benchmark import compiled
+
+        return compiled.neuron(name, x)
     if name.startswith("spikingjelly"):
         from iemf_snn.functional import LIFParameters
         from iemf_snn.kernels.spikingjelly_node import plain_node
@@ -59,31 +63,24 @@ def multi_step(name: str, x: Tensor):
         import snntorch
 
         neuron = snntorch.Leaky(beta=0.5, threshold=0.5, reset_mechanism="zero", reset_delay=False).to(x.device)
-
-        def over_time(x: Tensor) -> Tensor:
-            state, spikes = neuron.init_leaky(), []
-            for step in x:
-                spike, state = neuron(step, state)
-                spikes.append(spike)
-            return torch.stack(spikes)
-
-        return over_time
+        return lambda x: over_time(neuron, x, neuron.init_leaky())
     if name == "norse":
         from norse.torch.functional.lif_box import LIFBoxParameters
         from norse.torch.module.lif_box import LIFBoxCell
 
         parameters = LIFBoxParameters(tau_mem_inv=torch.as_tensor(500.0), v_th=torch.as_tensor(0.5))  # dt = 1 ms
         cell = LIFBoxCell(parameters).to(x.device)
-
-        def over_time(x: Tensor) -> Tensor:
-            state, spikes = None, []
-            for step in x:
-                spike, state = cell(step, state)
-                spikes.append(spike)
-            return torch.stack(spikes)
-
-        return over_time
+        return lambda x: over_time(cell, x, None)
     raise ValueError(f"no contestant {name!r}")
+
+
+def over_time(cell: nn.Module, x: Tensor, state: object) -> Tensor:
+    """Spikes [T, ...] of a neuron that is called once a step."""
+    spikes = []
+    for step in x:
+        spike, state = cell(step, state)
+        spikes.append(spike)
+    return torch.stack(spikes)
 
 
 def step(name: str, job: dict, device: torch.device):
@@ -106,6 +103,10 @@ def step(name: str, job: dict, device: torch.device):
     def encoder(channels: int) -> nn.Module:
         if name.startswith("ann"):
             return iemf_ann.resnet18(channels, width)
+        if name.endswith("compiled"):
+            from experiments.benchmark import compiled
+
+            return compiled.encoder(name, channels, width, job["time_steps"])
         return iemf_snn.resnet18(channels, width, job["time_steps"], backend=name.split()[0])
 
     class Timed(InverseEffectiveness):
@@ -163,7 +164,7 @@ def peak_bytes(run: Callable[[], object], device: torch.device) -> int:
 
 def version(name: str) -> str:
     """The version of the library that a contestant comes from."""
-    package = {"copy": "torch", "ann": "torch"}.get(name.split()[0], name.split()[0])
+    package = {"copy": "torch", "ann": "torch", "plain": "torch"}.get(name.split()[0], name.split()[0])
     if package.startswith("spikingjelly"):
         package = "spikingjelly"
     elif package not in ("snntorch", "norse", "torch"):
@@ -180,10 +181,12 @@ def main(job: dict) -> None:
         torch.set_num_threads(job["threads"])
     if job["keep_freed_memory"]:
         keep_freed_memory()
-    run = contestant(job["name"], job)
+    run, began = contestant(job["name"], job), time.perf_counter()
     run()
+    wait(device)
+    first = {"first_seconds": time.perf_counter() - began}  # compiles, or reads what was compiled
     about = {"version": version(job["name"]), "threads": torch.get_num_threads(), "torch": torch.__version__}
-    answer(about | {"peak_bytes": peak_bytes(run, device)})
+    answer(about | first | {"peak_bytes": peak_bytes(run, device)})
     for _ in sys.stdin:
         for _ in range(job["warm"]):  # the others have had the caches meanwhile
             run()

@@ -6,12 +6,10 @@ import statistics
 from collections.abc import Sequence
 from pathlib import Path
 
-from scipy.stats import ttest_1samp
-
 from experiments.classification.options import RunConfig
 from experiments.classification.report import LABELS
 from experiments.sweep.report import settings
-from experiments.sweep.statistics import LEVEL, mean_and_deviation, seeds_in_words
+from experiments.sweep.statistics import LEVEL, mean_and_deviation, p_value, seeds_in_words
 from experiments.sweep.table import csv_text, table_lines
 from iemf.analysis import landscape_plots
 from iemf.analysis.style import NETWORK_LABELS, VARIANT_LABELS, WEIGHT_LABELS
@@ -64,19 +62,12 @@ def differences(row: dict, less: str) -> list[float]:
     return [ours[seed] - theirs[seed] for seed in ours if seed in theirs]
 
 
-def p_value(values: Sequence[float]) -> float | None:
-    """Of a t-test of the mean against 0, two-sided; None below two values."""
-    if len(values) < 2:
-        return None
-    return float(ttest_1samp(values, 0).pvalue) if len(set(values)) > 1 else float(values[0] == 0)
-
-
 def below(values: Sequence[float]) -> str:
     """In how many seeds IEMF is lower, and p of the paired test."""
     if not values:
         return "–"
-    p = p_value(values)
-    return f"{sum(value < 0 for value in values)} of {len(values)}" + ("" if p is None else f", p {p:.2g}")
+    told = f"{sum(value < 0 for value in values)} of {len(values)}"
+    return told if len(values) < 2 else f"{told}, p {p_value(values):.2g}"
 
 
 def name_of(row: dict) -> str:
@@ -92,9 +83,9 @@ def verdicts(summary: Sequence[dict]) -> str:
     told = f"Heuristic 1 (Eq. 15) predicts a lower S(ρ) for IEMF in each of the {len(sharp)} rows of sharpness; "
     told += "rows of one method and network are not independent of each other."
     for less in ("vanilla", "joint"):
-        tested = [(values, p) for row in sharp if (p := p_value(values := differences(row, less))) is not None]
+        tested = [values for row in sharp if len(values := differences(row, less)) > 1]
         if tested:
-            means = [(statistics.fmean(values), p < LEVEL) for values, p in tested]
+            means = [(statistics.fmean(values), p_value(values) < LEVEL) for values in tested]
             told += f" Against {less}, of {len(tested)} rows the mean is lower in {sum(m < 0 for m, _ in means)} "
             told += f"({sum(m < 0 and sure for m, sure in means)} by a paired t-test at 5 %, uncorrected) and higher "
             told += f"in {sum(m > 0 for m, _ in means)} ({sum(m > 0 and sure for m, sure in means)})."

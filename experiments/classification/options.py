@@ -4,12 +4,15 @@ import math
 import os
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
-from typing import Any, ClassVar, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 import torch
+import tyro
 
 from experiments.sweep import published
+from experiments.sweep.balance import of_methods
 from experiments.sweep.options import (
+    DEFAULTS,
     PLATEAU,
     CommonOptions,
     ReadBy,
@@ -66,7 +69,7 @@ ADAPTIVE_LR = 1e-3
 
 @dataclass(frozen=True)
 class TrainingConfig(CommonOptions):
-    """What every run of a comparison shares. None stands for the default of the recipe and the data set."""
+    """What every run of a comparison shares."""
 
     dataset: DatasetName = "av-digits"
     """av-digits is embedded (extra "digits"); folder is a tree of your own; the others are prepared first."""
@@ -74,13 +77,7 @@ class TrainingConfig(CommonOptions):
     """all but av-digits: what experiments.prepare made; folder: that, or the tree itself."""
     recipe: Literal["paper", "released"] = "paper"
     """released does as the code released with the paper does, where it departs from the paper."""
-    epochs: int | None = None
-    batch_size: int | None = None
     optimizer: Literal["sgd", "adam", "adamw"] | None = None
-    lr: float | None = None
-    momentum: float | None = None
-    """sgd: momentum."""
-    weight_decay: float | None = None
     lr_drop: int | None = None
     """step: divide the learning rate by ten from this epoch on; -1: never."""
     width: int | None = None
@@ -89,10 +86,10 @@ class TrainingConfig(CommonOptions):
     """The first convolution: 7x7-pool as published; 7x7 leaves out the pool behind it, the default for images below 64
     pixels, av-digits among them; 3x3 keeps the image's size, as ResNets for CIFAR do."""
     fusion: Literal["concat", "sum", "film", "gated"] = "concat"
-    balance_scale: Literal["gradient", "step"] | None = None
-    """mslr, ogm-ge: what their factors multiply; by default the gradient for sgd, the step for adam and adamw."""
     lif_backend: Literal["numba", "cupy", "torch", "spikingjelly", "auto"] | None = None
     """snn: what computes the neuron; auto by default: numba (CPU) or cupy (CUDA), torch where neither can."""
+    neuron: Literal["lif", "plif"] | None = None
+    """snn: plif learns τ_m in each layer (Fang et al. 2021), several times as slow; lif by default."""
     norm_gain: float | None = None
     """snn: gain of every norm at the beginning; by default the threshold, 1 where pooled spikes are normalised;
     released: 1."""
@@ -125,7 +122,7 @@ class RunConfig(TrainingConfig, RunBase):
     """Train one audio-visual classifier; the best epoch is chosen on validation, test is read once."""
 
     task: ClassVar[str] = "classification"
-    method: MethodName = "concat"
+    method: Annotated[MethodName, tyro.conf.arg(aliases=["--balance"])] = "concat"
     iemf: bool = False
     """Joint learning (L_av + L_a + L_v) with the fusion layer's update scaled by ξ."""
     joint: bool = False
@@ -161,15 +158,21 @@ class RunConfig(TrainingConfig, RunBase):
         return cls(**(stored | paths | snrs))
 
 
+def fused(run: RunConfig) -> bool:
+    """Whether a run has neurons that our backends compute."""
+    return run.network == "snn" and run.neuron != "plif"
+
+
 RULES = (
     PLATEAU,
-    of_snn("time_steps", "lif_backend", "norm_gain"),
+    of_snn("time_steps", "neuron", "norm_gain"),
+    ReadBy(("lif_backend",), fused, "`network` snn with `neuron` lif"),
     ReadBy(("lr_drop",), lambda run: run.schedule in (None, "step"), "`schedule` step"),
     of_iemf(),
     ReadBy(("data_root", "image_size", "spectrogram", "spectrogram_size", "split_seed", "frames", "seconds"),
            lambda run: run.dataset != "av-digits", "data sets other than av-digits"),
     ReadBy(("momentum",), lambda run: run.optimizer in (None, "sgd"), "`optimizer` sgd"),
-    ReadBy(("balance_scale",), lambda run: METHODS[run.method].has_factors, "`method` mslr and ogm-ge"),
+    *of_methods("method"),
 )  # fmt: skip
 
 
@@ -193,10 +196,10 @@ def defaults_of(config: RunConfig) -> dict[str, Any]:
         defaults |= {"stem": "7x7" if small else "7x7-pool"}
     scale = "step" if optimizer in ADAPTIVE and config.recipe == "paper" else "gradient"
     window = RELEASED_MODULATE_FROM.get(config.dataset, 0) if config.recipe == "released" else 0
-    defaults |= {"gamma": 1.0, "gate": "tanh", "scale": scale, "modulate_from": window}
+    defaults |= DEFAULTS | {"scale": scale, "modulate_from": window, "lif_backend": "auto",
+                            "norm_gain": 1.0 if config.recipe == "released" else None}  # fmt: skip
     if optimizer in ADAPTIVE:  # not stored where it is the gradient, as it always was
         defaults["balance_scale"] = scale
-    defaults |= {"time_steps": 4, "lif_backend": "auto", "norm_gain": 1.0 if config.recipe == "released" else None}
     defaults.setdefault("workers", max(0, (os.cpu_count() or 1) - 1))
     return defaults
 
@@ -209,6 +212,8 @@ def resolve(config: RunConfig) -> RunConfig:
     """
     refuse(config)
     config = filled(config, defaults_of(config), RULES)
+    if config.neuron == "lif":  # not stored, as it always was
+        config = replace(config, neuron=None)
     if config.data_root is not None:
         root = config.data_root.expanduser().absolute()
         config = replace(config, data_root=root, data_digest=config.data_digest or digest_of(root))

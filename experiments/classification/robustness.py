@@ -3,7 +3,8 @@
     python -m experiments.robustness --runs runs/compare --out runs/robustness
 
 Each modality of the test split is put at fixed ratios while the other keeps its noise; nothing is trained.
-OUT/evaluations keeps what is done, a file a run; table.md and robustness.json, .csv and .png are written from it.
+OUT/evaluations keeps what is done, a file a run; table.md, robustness.json, .csv and .png and multisensory_gain.png are
+written from it.
 """
 
 import functools
@@ -22,9 +23,10 @@ from experiments.classification.options import LOUDEST, RunConfig, resolve
 from experiments.classification.robustness_report import ACCURACIES
 from experiments.sweep.accelerator import accelerated
 from experiments.sweep.allocator import keep_freed_memory
+from experiments.sweep.balance import OF_METHODS
 from experiments.sweep.execution import default_jobs
 from experiments.sweep.memory import enough_for
-from experiments.sweep.options import VARIANTS, check_least
+from experiments.sweep.options import OF_IEMF, VARIANTS, check_least
 from iemf.analysis.style import MODALITY_LABELS
 from iemf.balance import METHODS
 from iemf.classification.evaluate import evaluate
@@ -37,7 +39,7 @@ from iemf.pool import available_cores, in_processes
 from iemf.training import RunFolder, checkpoint
 from iemf.training.record import FREE_FIELDS
 
-READ_BY_SOME = ("time_steps", "gamma", "gate", "scale", "modulate_from")  # by spiking or by IEMF runs; None in others
+READ_BY_SOME = ("time_steps", "norm_gain", *OF_IEMF, *OF_METHODS)  # spiking runs, IEMF, methods; None in others
 OWN = ("network", "method", "iemf", "joint", "seed", "lif_backend", *FREE_FIELDS)  # may differ in a table
 Job = TypeVar("Job")
 Condition = tuple[str, float]  # a modality of the test split and its ratio in dB
@@ -93,12 +95,17 @@ def find_runs(folder: Path) -> tuple[list[RunConfig], int]:
     return configs, len(found) - len(finished)
 
 
-def refuse_mixed(configs: Sequence[RunConfig]) -> None:
-    """Raise UserError for runs whose mean would mean nothing: of other data or options, or one run twice."""
+def refuse_mixed(configs: Sequence[RunConfig], over: Sequence[str] = ()) -> None:
+    """Raise UserError for runs that one table cannot hold: of other data or options, or one run twice.
+
+    Args:
+        configs: of finished runs.
+        over: options that may differ beside those of a cell.
+    """
     first: dict[str, tuple[object, Path]] = {}
     for config in configs:
         for name, value in vars(config).items():
-            if name in OWN or (value is None and name in READ_BY_SOME):
+            if name in (*OWN, *over) or (value is None and name in READ_BY_SOME):
                 continue
             expected, other = first.setdefault(name, (value, config.out))
             if value != expected:
@@ -106,7 +113,8 @@ def refuse_mixed(configs: Sequence[RunConfig]) -> None:
                                 f"share it")  # fmt: skip
     cells: dict[tuple, Path] = {}
     for config in configs:
-        if (other := cells.setdefault((*config.cell, config.seed), config.out)) != config.out:
+        cell = (*config.cell, config.seed, *(getattr(config, name) for name in over))
+        if (other := cells.setdefault(cell, config.out)) != config.out:
             raise UserError(f"{other} and {config.out} are the same run; remove one")
 
 
@@ -254,4 +262,4 @@ def _main(config: RobustnessConfig, configs: Sequence[RunConfig], unfinished: in
         known = evaluations(task.file, task.identity)
         rows += [cell | known[condition] for condition in conditions]
     print(robustness_report.write(rows, configs, unfinished, out))
-    print(f"\nWritten to {config.out}: table.md, robustness.json, robustness.csv, robustness.png")
+    print(f"\nWritten to {config.out}: table.md, robustness.json, .csv, .png, multisensory_gain.png")

@@ -18,8 +18,16 @@ def panels(rows: int, columns: int, size: tuple[float, float], **options) -> tup
     return figure, figure.subplots(rows, columns, squeeze=False, **options)
 
 
-def save(figure: Figure, path: Path) -> None:
-    """Write ``figure`` as PNG to ``path``, whole or not at all."""
+def legend_below(figure: Figure, axes: np.ndarray, columns: int | None = None) -> None:
+    """One legend for all axes below them, each label once; as many columns as labels by default."""
+    handles = dict(pair[::-1] for axis in axes.flat for pair in zip(*axis.get_legend_handles_labels(), strict=True))
+    figure.legend(handles.values(), handles, loc="outside lower center", ncols=columns or len(handles), fontsize=8)
+
+
+def save(figure: Figure, path: Path, title: str | None = None) -> None:
+    """Write ``figure`` as PNG to ``path``, whole or not at all, under a title."""
+    if title is not None:
+        figure.suptitle(title, fontsize=10)
     temporary = path.with_name(f".{path.name}")
     figure.savefig(temporary, dpi=150, format="png")
     temporary.replace(path)
@@ -28,10 +36,16 @@ def save(figure: Figure, path: Path) -> None:
 def mean_and_band(
     axis: Axes, x: Sequence[float], curves: Iterable[Sequence[float]], alpha: float = 0.2, **style
 ) -> None:
-    """The mean of curves over ``x``, with ± one deviation where there are several; ``alpha`` of that band."""
-    stack = np.array(list(curves), dtype=float)
-    mean = stack.mean(0)
+    """The mean of curves over ``x``, with ± one deviation where there are several; ``alpha`` of that band.
+
+    A curve shorter than ``x`` counts as far as it goes.
+    """
+    curves = [np.asarray(curve, dtype=float) for curve in curves]
+    stack = np.array([np.pad(curve, (0, len(x) - len(curve)), constant_values=np.nan) for curve in curves])
+    mean = np.nanmean(stack, 0)
     axis.plot(x, mean, **style)
     if len(stack) > 1:
-        deviation = stack.std(0, ddof=1)
+        there = (~np.isnan(stack)).sum(0)
+        squares = np.nansum((stack - mean) ** 2, 0)
+        deviation = np.sqrt(squares / np.maximum(there - 1, 1))
         axis.fill_between(x, mean - deviation, mean + deviation, alpha=alpha, lw=0, color=style["color"])

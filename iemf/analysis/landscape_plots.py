@@ -20,7 +20,7 @@ from matplotlib.colors import LogNorm
 from matplotlib.figure import Figure
 from matplotlib.ticker import LogLocator
 
-from iemf.analysis.figure import mean_and_band, panels, save
+from iemf.analysis.figure import legend_below, mean_and_band, panels, save
 from iemf.analysis.style import COLOURS, NETWORK_LABELS, VARIANT_LABELS, VARIANT_LINES, WEIGHT_LABELS
 
 ABOVE_CHANCE = 1.5  # times the loss of guessing: what lies higher is cut off
@@ -72,9 +72,8 @@ def lines(records: Sequence[Record], labels: Mapping[str, str], chance: float, p
     axes[0, 0].set_ylim(0, ABOVE_CHANCE * chance)
     for axis in axes[-1]:
         axis.set_xlabel(STEP_LABEL)
-    _legend(figure, axes)
-    figure.suptitle(title, fontsize=10)
-    save(figure, path)
+    legend_below(figure, axes, columns=4)
+    save(figure, path, title)
 
 
 def planes(records: Sequence[Record], chance: float, path: Path, title: str) -> None:
@@ -109,8 +108,7 @@ def planes(records: Sequence[Record], chance: float, path: Path, title: str) -> 
     ticks = [tick for tick in TICKS if lowest <= tick <= ceiling]
     bar.set_ticks([*ticks, chance], labels=[*(f"{tick:g}" for tick in ticks), f"chance {chance:.2g}"])
     bar.ax.minorticks_off()
-    figure.suptitle(title, fontsize=10)
-    save(figure, path)
+    save(figure, path, title)
 
 
 TICKS = (0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0)
@@ -207,9 +205,8 @@ def _by_weights(records, labels, draw, x_label: str, y_label: str, path: Path, t
             axis.tick_params(labelsize=8)
             axis.grid(lw=0.3)
         row[0].set_ylabel(y_label, fontsize=8)
-    _legend(figure, axes)
-    figure.suptitle(title, fontsize=10)
-    save(figure, path)
+    legend_below(figure, axes, columns=4)
+    save(figure, path, title)
 
 
 def _spread(axis: Axes, x: np.ndarray, curves: Sequence[Sequence[float]], style: dict) -> None:
@@ -219,8 +216,3 @@ def _spread(axis: Axes, x: np.ndarray, curves: Sequence[Sequence[float]], style:
     axis.errorbar(x, stack.mean(0), deviation, fmt="_", ms=8, mew=2, capsize=2, lw=1, **style)
     for values in stack:
         axis.plot(x, values, ".", ms=3.5, color=style["color"], alpha=0.7)
-
-
-def _legend(figure: Figure, axes: np.ndarray) -> None:
-    handles = dict(pair[::-1] for axis in axes.flat for pair in zip(*axis.get_legend_handles_labels(), strict=True))
-    figure.legend(handles.values(), handles, loc="outside lower center", ncols=4, fontsize=8)

@@ -1,17 +1,16 @@
 """MSLR (Yao & Mihalcea 2022): each modality learns at its own rate.
 
     g_m <- c_m · ρ_m · g_m    for encoder and head of m = audio, visual;  c_a = 0.9, c_v = 1.1
-    ρ_m = acc_m / mean(acc_m of the previous 5 epochs);  1 until there are 5;  in epochs 0-50
+    ρ_m = acc_m / mean(acc_m of the previous 5 epochs);  1 until there are 5;  in epochs 0-50 of 100
 
 acc_m is the validation accuracy of m's head after the latest epoch. The first one with 5 before it is that of epoch 5
-(from 0), so ρ first differs from 1 in training epoch 6. With an adaptive optimiser the factor is on the update
-(:mod:`iemf.scaling`), not on the gradient, where it would be lost.
+(from 0), so ρ first differs from 1 in training epoch 6, however long the run. With an adaptive optimiser the factor is
+on the update (:mod:`iemf.scaling`), not on the gradient, where it would be lost.
 """
 
 from torch import Tensor, nn
 
-from iemf.balance.base import Accuracies, Method, register
-from iemf.network import AudioVisualNetwork, Output
+from iemf.balance.base import Accuracies, Fusing, Method, Readable, register
 
 RATE = {"audio": 0.9, "visual": 1.1}
 MEMORY = 5
@@ -34,18 +33,19 @@ class MSLR(Method):
     """Scale encoder and head gradients by the modality's rate; state: the history of validation accuracies."""
 
     has_factors = True
+    has_schedule = True
 
-    def __init__(self, network: AudioVisualNetwork, seed: int = 0, recipe: str = "paper") -> None:
+    def __init__(self, network: Fusing, seed: int = 0, recipe: str = "paper") -> None:
         super().__init__(network, seed, recipe)
-        self.history: dict[str, list[float]] = {"audio": [], "visual": []}
+        self.history: dict[str, list[float]] = {modality: [] for modality in RATE}
 
     def parameters_by_modality(self) -> dict[str, list[nn.Parameter]]:
         """Of each encoder and its head."""
         network = self.network
         return {m: [*network.encoders[m].parameters(), *network.heads[m].parameters()] for m in RATE}
 
-    def on_gradients(self, output: Output, labels: Tensor, epoch: int) -> None:
-        if epoch > LAST_EPOCH:
+    def on_gradients(self, output: Readable, labels: Tensor, epoch: int) -> None:
+        if self.at(epoch) > LAST_EPOCH:
             return
         for modality, scaling in self.scalings.items():
             scaling.apply(RATE[modality] * accuracy_ratio(self.history[modality]))

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from iemf.analysis import avqa_plots, continual_plots, landscape_plots, plots, robustness_plot, style
+from iemf.analysis import avqa_plots, continual_plots, figure, landscape_plots, plots, robustness_plot, style
 
 VARIANTS = tuple(style.VARIANT_LABELS)
 LABELS = {
@@ -27,9 +27,17 @@ def accuracies(path):
 
 
 def coefficient(path):
-    run = [{"val_accuracy_fused": 10.0 * epoch, "xi": 1 + epoch / 10} for epoch in range(4)]
-    histories = {(n, "concat"): {v: [run, run] for v in VARIANTS} for n in NETWORKS}
-    plots.coefficient_over_epochs(histories, LABELS, path)
+    run = [{"val_accuracy_fused": 10.0 * epoch, "xi": 1 + epoch / 10, "xi_val": 1.1} for epoch in range(4)]
+    histories = {(n, "concat"): {v: [run, run[:3]] for v in VARIANTS} for n in NETWORKS}  # one ended earlier
+    plots.coefficient_over_epochs(histories, {("ann", "concat"): [1.2, 1.3]}, LABELS, path)
+
+
+def test_curves_that_end_earlier_count_as_far_as_they_go():
+    axis = figure.panels(1, 1, (2, 2))[1][0, 0]
+    figure.mean_and_band(axis, [1, 2, 3], [[1, 2, 3], [3, 4]], color="black")
+    assert axis.lines[0].get_ydata().tolist() == [2, 3, 3]
+    band = axis.collections[0].get_paths()[0].vertices[:, 1]
+    assert {2 - 2**0.5, 2 + 2**0.5, 3 - 2**0.5, 3 + 2**0.5, 3} <= set(band.tolist())
 
 
 def firing_rates(path):
@@ -114,7 +122,7 @@ def test_a_picture_is_drawn_and_nothing_else_is_left(draw, tmp_path):
 @pytest.mark.parametrize(("values", "limits"), [((91.0, 93.0), (87.0, 97.0)), ((20.0, 90.0), (16.5, 93.5))])
 def test_panels_share_an_axis_on_which_small_differences_look_small(values, limits, monkeypatch, tmp_path):
     drawn = []
-    monkeypatch.setattr(plots, "save", lambda figure, path: drawn.append(figure))
+    monkeypatch.setattr(plots, "save", lambda figure, *_: drawn.append(figure))
     cells = {(network, "lfm", "vanilla"): [value] for network, value in zip(NETWORKS, values, strict=True)}
     plots.accuracies(cells, LABELS, tmp_path / "picture.png", "made up")
     # five points around the middle, or the values and the margin of a twentieth that matplotlib leaves

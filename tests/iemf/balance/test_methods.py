@@ -13,6 +13,7 @@ from iemf.balance.concat import Concat
 from iemf.balance.lfm import LFM, alignment_loss, classification_weight
 from iemf.balance.mslr import MSLR, accuracy_ratio
 from iemf.balance.ogm_ge import OGMGE, discrepancy_coefficients
+from iemf.balance.ogm_parts import GE, OGM
 from iemf.errors import UserError
 from iemf.fusion import FiLMFusion
 from iemf.logits import Logits
@@ -32,10 +33,13 @@ def accuracies(audio, visual):
 
 def test_concat_is_cross_entropy_and_smooths_in_the_released_recipe(make_network):
     fused, labels = torch.tensor([[0.0, math.log(3)]]), torch.tensor([1])  # p = 1/4, 3/4
-    assert Concat(make_network()).loss(output_of(fused), labels, 0).item() == pytest.approx(-math.log(3 / 4))
+    own = Concat(make_network()).cross_entropy(fused, labels)
+    assert own.item() == pytest.approx(-math.log(3 / 4))
+    assert Concat(make_network()).loss(own, output_of(fused), labels, 0) is own
     # 0.1 spread over both classes: targets 0.05, 0.95
     expected = -(0.95 * math.log(3 / 4) + 0.05 * math.log(1 / 4))
-    assert Concat(make_network(), recipe="released").loss(output_of(fused), labels, 0).item() == pytest.approx(expected)
+    released = Concat(make_network(), recipe="released")
+    assert released.cross_entropy(fused, labels).item() == pytest.approx(expected)
 
 
 # ---- the registry
@@ -172,6 +176,36 @@ def test_ogm_ge_stops_after_epoch_50(make_network, batch):
     assert torch.equal(network.audio_encoder.conv.weight.grad, before)
 
 
+def test_the_two_parts_of_ogm_ge_are_apart(make_network, batch):
+    """g_OGM-GE = g_OGM + noise, g_GE = g + the same noise."""
+    after = {}
+    for method in (OGMGE, OGM, GE):
+        network, _, output, labels = prepared_ogm(make_network, batch)
+        raw = network.audio_encoder.conv.weight.grad.clone()
+        method(network).on_gradients(output, labels, epoch=0)
+        after[method] = network.audio_encoder.conv.weight.grad
+    noise = after[GE] - raw
+    assert noise.std() > 0
+    torch.testing.assert_close(after[OGMGE] - after[OGM], noise)
+    torch.testing.assert_close(after[OGM], raw * (after[OGM][0, 0, 0, 0] / raw[0, 0, 0, 0]))
+    assert not torch.allclose(after[OGM], raw)
+
+
+@pytest.mark.parametrize(("epoch", "slowed"), [(6, True), (7, False)])
+def test_a_stretched_schedule_takes_the_same_part_of_a_shorter_run(epoch, slowed, make_network, batch):
+    """Epoch 6 of 12 is where 50 of 100 is, epoch 7 where 58 is: behind OGM-GE's and MSLR's last."""
+    network, method, output, labels = prepared_ogm(make_network, batch)
+    method.use_epochs(12, 100)
+    before = network.audio_encoder.conv.weight.grad.clone()
+    method.on_gradients(output, labels, epoch)
+    assert torch.equal(network.audio_encoder.conv.weight.grad, before) != slowed
+    mslr = MSLR(network)
+    mslr.use_epochs(12, 100)
+    before = network.audio_encoder.conv.weight.grad.clone()
+    mslr.on_gradients(output, labels, epoch)
+    assert torch.equal(network.audio_encoder.conv.weight.grad, before) != slowed
+
+
 def test_ogm_ge_noise_is_the_seeds_alone_and_resumes(make_network, batch):
     def gradient(method_state=None, global_seed=0):
         network, method, output, labels = prepared_ogm(make_network, batch)
@@ -277,8 +311,8 @@ def test_lfm_loss_by_hand_and_its_gradient_reaches_the_encoders_of_a_vanilla_net
     network = make_network(joint=False)
     audio, visual, labels = batch
     output = network(audio, visual)
-    loss = LFM(network).loss(output, labels, epoch=0)
     classification = F.cross_entropy(output.logits.fused, labels)
+    loss = LFM(network).loss(classification, output, labels, epoch=0)
     alignment = alignment_loss(*output.logits.unimodal.values())
     torch.testing.assert_close(loss, 2 * (0.204623704 * classification + (1 - 0.204623704) * alignment))
     without = torch.autograd.grad(
@@ -288,9 +322,19 @@ def test_lfm_loss_by_hand_and_its_gradient_reaches_the_encoders_of_a_vanilla_net
     assert not torch.allclose(network.audio_encoder.conv.weight.grad, without[0])
 
 
+def test_lfm_reads_its_weight_at_the_stretched_epoch(make_network, batch):
+    output = (network := make_network())(*batch[:2])
+    short, long = LFM(network), LFM(network)
+    short.use_epochs(12, 100)
+    own = F.cross_entropy(output.logits.fused, batch[2])
+    torch.testing.assert_close(short.loss(own, output, batch[2], 6), long.loss(own, output, batch[2], 50))
+    assert not torch.allclose(short.loss(own, output, batch[2], 6), long.loss(own, output, batch[2], 6))
+
+
 def test_released_lfm_aligns_the_features(make_network):
     features = (torch.tensor([[0.0, math.log(3)]]), torch.zeros(1, 2))
     fused, labels = torch.tensor([[0.0, math.log(3)]]), torch.tensor([1])
-    loss = LFM(make_network(), recipe="released").loss(output_of(fused, features=features), labels, 0)
+    method = LFM(make_network(), recipe="released")
+    loss = method.loss(method.cross_entropy(fused, labels), output_of(fused, features=features), labels, 0)
     smoothed = -(0.95 * math.log(3 / 4) + 0.05 * math.log(1 / 4))
     assert loss.item() == pytest.approx(smoothed + alignment_loss(*features).item())
