@@ -23,7 +23,7 @@ from PIL import Image
 from iemf.data.sets import av_digits
 
 WORDS = ("zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine")
-VOICES = {"train": ("en-us+m1", "en-gb-x-rp+m3", "en-us+f1", "en-gb-x-rp+f3"), "val": ("en-us+m7",),
+VOICES = {"train": ("en-us+m1", "en-gb-x-rp+m3", "en-us+f1", "en-gb-x-rp+f5"), "val": ("en-us+m7",),
           "test": ("en-gb-x-rp+m4", "en-us+f4")}  # fmt: skip
 HISS = 25.0  # dB that the voice is above the noise of its recording
 SYNCHRONOUS, UTF8, RATE, PITCH = 2, 1, 1, 3  # of espeak-ng's speak_lib.h
@@ -68,7 +68,7 @@ class Folder:
     classes: int = 10
     train: int = 60
     """Clips of a class."""
-    val: int = 20
+    val: int = 10
     test: int = 40
     seed: int = 0
 

@@ -14,7 +14,7 @@ from typing import Annotated
 
 import tyro
 
-from experiments.classification import report
+from experiments.classification import own_data, report
 from experiments.classification.options import (
     PAPER_METHODS,
     RULES,
@@ -66,7 +66,17 @@ def grid(config: CompareConfig) -> list[RunConfig]:
         for variant in config.variants
         for seed in config.seeds
     ]
-    return placed(map(resolve, cells_of_sweep(runs, RULES)), defaults_of, config.out)
+    placed_runs = placed(map(resolve, cells_of_sweep(runs, RULES)), defaults_of, config.out)
+    return [as_trained(run, config) for run in placed_runs]
+
+
+def as_trained(run: RunConfig, config: CompareConfig) -> RunConfig:
+    """The run; where its data have gone, with the epochs that it was given by their size."""
+    if config.data_root is None or run.data_digest is not None:
+        return run
+    stored = RunFolder(run.out).read_config()
+    return replace(run, **{name: stored[name] for name in own_data.OF_SIZE
+                           if name in stored and getattr(config, name) is None})  # fmt: skip
 
 
 def with_digest(runs: list[RunConfig]) -> list[RunConfig]:

@@ -21,6 +21,7 @@ from iemf.logits import Logits
 from iemf.processes import sum_over_processes
 from iemf.seeds import Stream, mix_seed
 from iemf.training.batches import read_batches, share
+from iemf.training.chance import share_of_most_frequent
 from iemf.training.effects import BatchScores
 from iemf.training.stage import Outcome, Rank, StageDefaults
 from iemf.training.step import Totals, named_totals, outcome_of
@@ -100,6 +101,9 @@ class AnswerStage(QuestionAnsweringStage):
 
     def batches(self, epoch: int) -> Iterator[AVQABatch | PairedBatch]:
         return read_batches(self.train.__getitems__, self.parts(len(self.train), epoch), self.device)
+
+    def chance(self) -> float:
+        return share_of_most_frequent(self.train.answers)
 
     def answered(self, network: nn.Module, batch: AVQABatch) -> tuple[Logits, dict[str, Tensor]]:
         """The logits of a batch, and further losses by name."""

@@ -9,6 +9,7 @@ from iemf.balance import Method
 from iemf.classification.evaluate import Evaluation, evaluate
 from iemf.data.base import AudioVisualData, Batch, evaluation_loader, training_loader
 from iemf.network import AudioVisualNetwork
+from iemf.training.chance import share_of_most_frequent
 from iemf.training.effects import Effects, effects_of_samples
 from iemf.training.stage import Outcome, Rank, StageDefaults
 from iemf.training.step import outcome_of
@@ -65,6 +66,10 @@ class ClassificationStage(StageDefaults):
 
     def on_gradients(self, outcome: Outcome, epoch: int) -> None:
         self.method.on_gradients(outcome.output, outcome.evidence.labels, epoch)
+
+    def chance(self) -> float | None:
+        labels = getattr(self.data.train, "labels", None)  # a data set of one's own may have none
+        return None if labels is None else share_of_most_frequent(labels)
 
     def validate(self, epoch: int) -> tuple[Rank, dict[str, float]]:
         """Ranked by the fused accuracy, then by its loss; the method sees the accuracies."""

@@ -17,6 +17,7 @@ from iemf.errors import UserError
 from iemf.logits import FUSED, Logits
 from iemf.processes import sum_over_processes
 from iemf.seeds import Stream, mix_seed
+from iemf.training.chance import share_of_most_frequent
 from iemf.training.batches import read_batches, share
 from iemf.training.effects import BatchScores
 from iemf.training.stage import Evidence, Outcome, Rank, StageDefaults
@@ -80,6 +81,10 @@ class TaskStage(StageDefaults):
             picks = torch.randperm(len(self.exemplars), generator=generator)[: portion.exemplar_batch].tolist()
             parts.append((len(part), part + [self.exemplars[i] for i in picks]))
         return parts
+
+    def chance(self) -> float:
+        """Of the task's samples and the exemplars beside them, in the first epoch."""
+        return share_of_most_frequent(self.data.train.labels[[row for _, rows in self.parts(0) for row in rows]])
 
     def loss(self, network: nn.Module, batch: tuple[int, FeatureBatch], epoch: int) -> Outcome:
         current, (audio, visual, labels) = batch
