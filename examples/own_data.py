@@ -11,7 +11,6 @@ every clip: four voices for training, one for validation, two for the test. Pict
 """
 
 import ctypes
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 

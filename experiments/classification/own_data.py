@@ -35,4 +35,4 @@ def defaults_for(root: Path | None, digest: str | None, batch_size: int, epochs:
 @functools.lru_cache(maxsize=4)
 def _training_clips(root: Path, digest: str) -> int:
     """Counted once for all runs of a grid."""
-    return folder.training_clips(root)
+    return folder.clip_counts(root)["train"]

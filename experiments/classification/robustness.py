@@ -20,11 +20,12 @@ from tqdm import tqdm
 from experiments.classification import build, robustness_report
 from experiments.classification.options import LOUDEST, RunConfig, resolve
 from experiments.classification.robustness_report import ACCURACIES
+from experiments.classification.size import all_small
 from experiments.sweep.accelerator import accelerated
 from experiments.sweep.allocator import keep_freed_memory
-from experiments.sweep.execution import default_jobs
 from experiments.sweep.memory import enough_for
 from experiments.sweep.options import VARIANTS, check_least
+from experiments.sweep.threads import share
 from iemf.analysis.style import MODALITY_LABELS
 from iemf.balance import METHODS
 from iemf.classification.evaluate import evaluate
@@ -53,7 +54,7 @@ class RobustnessConfig:
     """Signal-to-noise ratios of the test split in dB."""
     batch_size: int = 100
     jobs: int | None = None
-    """Runs at a time; by default one on a GPU, one a core (four at most) without."""
+    """Runs at a time; by default one on a GPU; without, one a core, of large networks four at most."""
     progress: bool = True
 
 
@@ -184,8 +185,8 @@ def complete(batch_size: int, task: Task) -> None:
     write_json(task.file, {"run": task.config.out.name, "of": task.identity, "evaluations": records})
 
 
-def complete_all(tasks: Sequence[Task], batch_size: int, jobs: int, progress: bool) -> None:
-    """:func:`complete` every task, ``jobs`` at a time; the cores are shared out among their threads.
+def complete_all(tasks: Sequence[Task], batch_size: int, jobs: int, threads: int, progress: bool) -> None:
+    """:func:`complete` every task, ``jobs`` at a time with so many threads each.
 
     Raises:
         UserError: a run cannot be evaluated, or a process was killed; what was finished is kept.
@@ -196,7 +197,7 @@ def complete_all(tasks: Sequence[Task], batch_size: int, jobs: int, progress: bo
     with (
         tqdm(total=sum(map(Task.cost, tasks)), desc="robustness", disable=not progress, dynamic_ncols=True,
              bar_format="{desc}: {percentage:3.0f}%|{bar}| {elapsed}<{remaining}{postfix}") as bar,
-        closing(in_processes(work, tasks, jobs)) as results,
+        closing(in_processes(work, tasks, jobs, threads=threads)) as results,
     ):  # fmt: skip
         for number, done in enumerate(results, start=1):
             if done.error is not None:
@@ -225,7 +226,7 @@ def main(config: RobustnessConfig) -> None:
 
 
 def _main(config: RobustnessConfig, configs: Sequence[RunConfig], unfinished: int) -> None:
-    out, jobs = config.out.expanduser(), config.jobs or default_jobs()
+    out, (jobs, threads) = config.out.expanduser(), share(len(configs), config.jobs, lambda: all_small(configs))
     conditions = [(modality, ratio) for modality in MODALITY_LABELS for ratio in sorted(config.snr)]
     readers = 0 if configs[0].dataset == "av-digits" else max(0, available_cores() // jobs - 1)
     tasks = [plan(replace(c, workers=readers), conditions, out) for c in configs]
@@ -235,7 +236,7 @@ def _main(config: RobustnessConfig, configs: Sequence[RunConfig], unfinished: in
         raise UserError(f"`out` {out} cannot be written ({error.strerror}); name another folder") from None
     missing = [task for task in tasks if task.conditions]
     print(f"{len(tasks)} runs: {len(tasks) - len(missing)} evaluated, {len(missing)} to go, {jobs} at a time")
-    complete_all(missing, config.batch_size, jobs, config.progress)
+    complete_all(missing, config.batch_size, jobs, threads, config.progress)
     rows = []
     for task in tasks:
         cell = {name: getattr(task.config, name) for name in ("network", "method", "variant", "seed")}

@@ -103,9 +103,11 @@ def has_not_learnt(run: RunBase, history: Sequence[dict]) -> str | None:
     accuracy, chance = last.get("train_accuracy_fused"), last.get("chance")
     if accuracy is None or chance is None or not is_near_chance(accuracy, chance):
         return None
-    return (f"training accuracy is {accuracy:.1f} % at the end, near chance ({chance:.1f} %: the most frequent class); "
-            f"try --lr {3 * run.lr:g} or {run.lr / 3:g}, more than {run.epochs} --epochs, or --schedule cosine with "
-            f"--warmup 100")  # fmt: skip
+    shape = "" if run.schedule == "cosine" else ", or --schedule cosine --warmup 100"
+    return (
+        f"training accuracy is {accuracy:.1f} % at the end, near chance ({chance:.1f} %, the most frequent class); try "
+        f"--lr {3 * run.lr:.2g} or {run.lr / 3:.2g}, more than --epochs {run.epochs}{shape}"
+    )
 
 
 def watch_of(run: RunBase, modules: Mapping[str, nn.Module], accelerator: Accelerator) -> Watch:

@@ -17,8 +17,8 @@ from iemf.errors import UserError
 from iemf.logits import FUSED, Logits
 from iemf.processes import sum_over_processes
 from iemf.seeds import Stream, mix_seed
-from iemf.training.chance import share_of_most_frequent
 from iemf.training.batches import read_batches, share
+from iemf.training.chance import share_of_most_frequent
 from iemf.training.effects import BatchScores
 from iemf.training.stage import Evidence, Outcome, Rank, StageDefaults
 from iemf.training.step import EVERY_EPOCH, Totals, Window, named_totals, outcome_of

@@ -52,19 +52,21 @@ def _unwrapped(source: Path) -> Path:
     return inner[0] if len(inner) == 1 and (inner[0] / "train").is_dir() else source
 
 
-def training_clips(root: Path) -> int:
-    """How many clips a tree, or the folder that was prepared from it, leaves to training once validation has its own.
+def clip_counts(root: Path) -> dict[str, int]:
+    """{split: clips} of a tree, or of the folder that was prepared from it, once validation has its own.
 
     Raises:
         UserError: the tree is not of this form, or was not prepared to its end.
     """
     if manifest.is_prepared(root):
-        clips = manifest.read(root, "folder")["clips"]
-        counts = clips["train"]["by_class"]
+        clips = {split: about["by_class"] for split, about in manifest.read(root, "folder")["clips"].items()}
     else:
-        clips = read_tree(root).splits
-        counts = Counter(clip.label for clip in clips["train"])
-    return sum(count if "val" in clips else count - set_aside(count) for count in counts.values())
+        clips = {split: Counter(clip.label for clip in found) for split, found in read_tree(root).splits.items()}
+    counts = {split: sum(by_class.values()) for split, by_class in clips.items()}
+    if "val" not in counts:
+        counts["val"] = sum(map(set_aside, clips["train"].values()))
+        counts["train"] -= counts["val"]
+    return counts
 
 
 def check_files(clips: list[Clip]) -> None:
