@@ -3,27 +3,21 @@
     python -m experiments.firing_rates --run runs/first
 
 For a run of any task: the test split with the run's best weights; writes firing_rates.json and firing_rates.png into
-the run's folder. The energy estimate is that of the encoders of classification.
+the run's folder. The energy estimate is of classification alone.
 """
 
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 
-import torch
-
-from experiments.classification import build
 from experiments.classification.options import RunConfig
+from experiments.classification.spiking import of_encoders
 from experiments.sweep import command_line
-from experiments.sweep.accelerator import accelerated
 from experiments.sweep.runs import say
 from iemf.analysis import plots
-from iemf.classification.evaluate import evaluate
-from iemf.data.base import evaluation_loader
 from iemf.errors import UserError
 from iemf.files import write_json
 from iemf.training import RunFolder, checkpoint
-from iemf_snn.energy import OperationCount, energy
-from iemf_snn.firing_rate import FiringRates, LayerRate, extremes
+from iemf_snn.firing_rate import LayerRate, extremes
 
 
 @dataclass(frozen=True)
@@ -67,30 +61,6 @@ def of_head(run: Path, results: dict, stored: dict) -> dict:
         "test_accuracy": results["test_accuracy"],
         "firing_rate": results["firing_rate"],
         "layers": results["firing_rate_layers"],
-    }
-
-
-def of_encoders(run: Path, config: RunConfig, weights: dict[str, torch.Tensor], batch_size: int) -> dict:
-    """Of classification: in a pass over the test split."""
-    with accelerated(config.precision) as accelerator:
-        if accelerator.num_processes > 1:
-            raise UserError("firing_rates reads one test split in one process; start it without a launcher")
-        data = build.build_data(config)
-        network = build.build_network(config, data)
-        network.load_state_dict(weights)
-        prepared, loader = accelerator.prepare(network, evaluation_loader(data.test, batch_size))
-        front_end = data.front_end.to(accelerator.device)
-        with FiringRates(network.encoders) as rates, OperationCount(network.encoders) as operations:
-            accuracies = evaluate(prepared, front_end, loader, accelerator).accuracies
-    return {
-        "run": str(run),
-        "samples": len(data.test),
-        "time_steps": config.time_steps,
-        "test_accuracy": accuracies["fused"],
-        "firing_rate": rates.overall(),
-        "layers": [asdict(layer) for layer in rates.layers()],
-        "operations_per_sample": operations.per_sample(len(data.test)),
-        "energy_per_sample": asdict(energy(operations.per_sample(len(data.test)))),
     }
 
 

@@ -13,10 +13,10 @@ from typing import NamedTuple
 
 import torch
 import torch.distributed
+from spikingjelly.activation_based import neuron
 from torch import Tensor, nn
 
 from iemf.processes import sum_over_processes
-from iemf_snn.neuron import LIFNode
 
 SILENT = 0.99
 SATURATED = 0.95
@@ -47,7 +47,7 @@ class Totals(NamedTuple):
 
 
 class FiringRates:
-    """Counts spikes of every :class:`LIFNode` while it is open; no synchronisation until the rates are read.
+    """Counts spikes of every node, ours or SpikingJelly's, while it is open; waits for no device until they are read.
 
     Nodes emit [T, B, ...] in step mode "m" and [B, ...] in step mode "s"; the rest of the shape is their neurons.
 
@@ -64,7 +64,7 @@ class FiringRates:
             (modality, name, module)
             for modality, encoder in encoders.items()
             for name, module in encoder.named_modules()
-            if isinstance(module, LIFNode)
+            if isinstance(module, neuron.BaseNode)
         ]
         self.spikes: dict[Key, Tensor] = {}  # of every neuron
         self.steps: dict[Key, int] = {}  # that each of them was seen
@@ -81,7 +81,7 @@ class FiringRates:
         self.handles = []
 
     def _counter(self, modality: str, name: str):
-        def count(module: LIFNode, inputs: tuple[Tensor, ...], spikes: Tensor) -> None:
+        def count(module: neuron.BaseNode, inputs: tuple[Tensor, ...], spikes: Tensor) -> None:
             over_steps = spikes.detach() if module.step_mode == "s" else spikes.detach().flatten(0, 1)
             key = modality, name, tuple(over_steps.shape[1:])
             per_neuron = over_steps.sum(0, dtype=torch.float32)
@@ -112,7 +112,7 @@ class FiringRates:
 
     def _totals(self) -> list[Totals]:
         if not self.spikes:
-            raise ValueError("no LIF neuron saw anything while the firing rates were open")
+            raise ValueError("no spiking neuron saw anything while the firing rates were open")
         device, keys = next(iter(self.spikes.values())).device, _of_all_processes(list(self.spikes))
         steps = sum_over_processes(torch.tensor([self.steps.get(key, 0) for key in keys], device=device)).tolist()
         parts: dict[tuple[str, str], list[tuple[int, int, float, int]]] = {}

@@ -1,12 +1,14 @@
 """The common ResNet-18 with LIF neurons: T steps of the same input, features averaged over T."""
 
 from functools import partial
+from typing import Literal
 
 from spikingjelly.activation_based import functional
 from torch import Tensor, nn
 
 from iemf.resnet import NeuronFactory, ResNet18, Stem
 from iemf_snn.neuron import LIFNode
+from iemf_snn.plif import parametric_lif
 
 
 class SpikingResNet18(ResNet18):
@@ -68,6 +70,7 @@ def resnet18(
     time_steps: int = 4,
     norm_gain: float | None = None,
     stem: Stem = "7x7-pool",
+    neuron: Literal["lif", "plif"] = "lif",
     **neuron_options,
 ) -> SpikingResNet18:
     """[B, in_channels, H, W] -> features [B, 8·width].
@@ -78,8 +81,10 @@ def resnet18(
         time_steps: T, how often the network sees the input (4 as published).
         norm_gain: of every norm at the beginning; None: as :class:`SpikingResNet18` says. The released code has 1.
         stem: one of :data:`iemf.resnet.STEMS`.
-        neuron_options: handed to :class:`LIFNode`, e.g. ``backend="spikingjelly"``.
+        neuron: "plif" learns τ_m in each layer; it has no backends but SpikingJelly's and is several times as slow.
+        neuron_options: handed to :class:`LIFNode`, e.g. ``backend="spikingjelly"``, or to :func:`parametric_lif`.
     """
-    return SpikingResNet18(
-        in_channels, width, partial(LIFNode, stateless=True, **neuron_options), time_steps, norm_gain, stem
-    )
+    make = partial(LIFNode, stateless=True, **neuron_options)
+    if neuron == "plif":
+        make = partial(parametric_lif, **neuron_options)
+    return SpikingResNet18(in_channels, width, make, time_steps, norm_gain, stem)

@@ -47,6 +47,10 @@ def multi_step(name: str, x: Tensor):
         from iemf_snn import LIFNode
 
         return LIFNode(backend=name, stateless=True)
+    if name.endswith("compiled"):
+        from experiments.benchmark import compiled
+
+        return compiled.neuron(name, x)
     if name.startswith("spikingjelly"):
         from iemf_snn.functional import LIFParameters
         from iemf_snn.kernels.spikingjelly_node import plain_node
@@ -106,6 +110,10 @@ def step(name: str, job: dict, device: torch.device):
     def encoder(channels: int) -> nn.Module:
         if name.startswith("ann"):
             return iemf_ann.resnet18(channels, width)
+        if name.endswith("compiled"):
+            from experiments.benchmark import compiled
+
+            return compiled.encoder(name, channels, width, job["time_steps"])
         return iemf_snn.resnet18(channels, width, job["time_steps"], backend=name.split()[0])
 
     class Timed(InverseEffectiveness):
@@ -163,7 +171,7 @@ def peak_bytes(run: Callable[[], object], device: torch.device) -> int:
 
 def version(name: str) -> str:
     """The version of the library that a contestant comes from."""
-    package = {"copy": "torch", "ann": "torch"}.get(name.split()[0], name.split()[0])
+    package = {"copy": "torch", "ann": "torch", "plain": "torch"}.get(name.split()[0], name.split()[0])
     if package.startswith("spikingjelly"):
         package = "spikingjelly"
     elif package not in ("snntorch", "norse", "torch"):
@@ -180,10 +188,12 @@ def main(job: dict) -> None:
         torch.set_num_threads(job["threads"])
     if job["keep_freed_memory"]:
         keep_freed_memory()
-    run = contestant(job["name"], job)
+    run, began = contestant(job["name"], job), time.perf_counter()
     run()
+    wait(device)
+    first = {"first_seconds": time.perf_counter() - began}  # compiles, or reads what was compiled
     about = {"version": version(job["name"]), "threads": torch.get_num_threads(), "torch": torch.__version__}
-    answer(about | {"peak_bytes": peak_bytes(run, device)})
+    answer(about | first | {"peak_bytes": peak_bytes(run, device)})
     for _ in sys.stdin:
         for _ in range(job["warm"]):  # the others have had the caches meanwhile
             run()

@@ -7,6 +7,7 @@ from typing import Annotated, Literal
 import torch
 import tyro
 
+from experiments.benchmark import compiled
 from experiments.sweep.options import shown
 from iemf.errors import UserError
 
@@ -30,6 +31,9 @@ class BenchmarkConfig:
     """cpu: keep freed memory, as the training programs do, or leave the C library as it is."""
     old_spikingjelly: Path | None = None
     """A folder with another SpikingJelly: pip install --no-deps --target DIR spikingjelly==0.0.0.0.14"""
+    compiled: bool = compiled.available()
+    """lif, step: also what torch.compile makes of SpikingJelly's neuron and of a plain PyTorch one; by default where
+    there is a C++ compiler."""
     shape: tuple[int, int, int, int, int] = (4, 32, 64, 28, 28)
     """lif: [T, B, C, H, W]."""
     dtype: Literal["float32", "bfloat16", "float16"] = "float32"

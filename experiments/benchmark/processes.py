@@ -20,13 +20,14 @@ def contestants(config: BenchmarkConfig) -> list[str]:
     """Names for experiments.benchmark.contestants; the first is what others are measured against."""
     fused = "cupy" if config.device == "cuda" else "numba"
     old = ["spikingjelly old"] if config.old_spikingjelly else []
+    compiled = ["spikingjelly compiled", "plain compiled"] if config.compiled else []
     if config.what == "step":
         half = ["ann bf16", f"{fused} bf16"] if config.bf16 else []
-        return ["spikingjelly", *old, "torch", fused, "ann", *half]
+        return ["spikingjelly", *old, *compiled, "torch", fused, "ann", *half]
     others = [name for name in ("snntorch", "norse") if importlib.util.find_spec(name)]
     backend = kernels.BACKENDS[fused]
     ours = [] if backend.unavailable(torch.device(config.device), getattr(torch, config.dtype)) else [fused]
-    return ["spikingjelly", *old, *others, "torch", *ours, "copy"]
+    return ["spikingjelly", *old, *others, *compiled, "torch", *ours, "copy"]
 
 
 class Contestant:

@@ -18,7 +18,7 @@ def rows(config: BenchmarkConfig, results: dict[str, dict]) -> tuple[list[str], 
     """Header and rows of the table."""
     against = median(results["spikingjelly"])
     header = ["", "version", "median", "min – max", "times SpikingJelly's speed"]
-    header += ["of the bound" if config.what == "lif" else "times the ANN's step", "memory"]
+    header += ["of the bound" if config.what == "lif" else "times the ANN's step", "memory", "first call"]
     table = []
     for name, result in results.items():
         seconds, middle = result["seconds"], median(result)
@@ -29,7 +29,8 @@ def rows(config: BenchmarkConfig, results: dict[str, dict]) -> tuple[list[str], 
         spread = f"{1e3 * min(seconds):.1f} – {1e3 * max(seconds):.1f}"
         speed = f"{against / middle:.2f}" if name != "copy" else "–"
         memory = f"{result['peak_bytes'] / MIB:.0f} MiB"
-        table.append([name, result["version"], f"{1e3 * middle:.1f} ms", spread, speed, last, memory])
+        first = f"{result['first_seconds']:.1f} s"
+        table.append([name, result["version"], f"{1e3 * middle:.1f} ms", spread, speed, last, memory, first])
     return header, table
 
 

@@ -62,13 +62,14 @@ def encoder_factory(config: RunConfig):
     # The released node divides its input by τ_m and fires strictly above θ, i.e. at or above the next float32.
     above = float(np.nextafter(np.float32(0.5), np.float32(1)))
     released = {"decay_input": True, "v_threshold": above} if config.recipe == "released" else {}
+    neuron = {"neuron": "plif"} if config.neuron == "plif" else {"backend": config.lif_backend}
     return functools.partial(
         iemf_snn.resnet18,
         width=config.width,
         time_steps=config.time_steps,
         stem=config.stem,
         norm_gain=config.norm_gain,
-        backend=config.lif_backend,
+        **neuron,
         **released,
     )
 
@@ -91,6 +92,8 @@ def build_method(config: RunConfig, network: AudioVisualNetwork, optimizer: torc
     method = METHODS[config.method](network, seed=config.seed, recipe=config.recipe)
     if method.has_factors:
         method.use_optimizer(optimizer, config.balance_scale)
+    if method.has_schedule:
+        method.use_epochs(config.epochs, config.method_epochs)
     return method
 
 

@@ -93,8 +93,13 @@ class TrainingConfig(CommonOptions):
     fusion: Literal["concat", "sum", "film", "gated"] = "concat"
     balance_scale: Literal["gradient", "step"] | None = None
     """mslr, ogm-ge: what their factors multiply; by default the gradient for sgd, the step for adam and adamw."""
+    method_epochs: int | None = None
+    """mslr, ogm-ge, lfm: the length of run, in epochs, that their schedules in epochs are meant for; they are stretched
+    over --epochs. 100 by default, that of He et al. 2025."""
     lif_backend: Literal["numba", "cupy", "torch", "spikingjelly", "auto"] | None = None
     """snn: what computes the neuron; auto by default: numba (CPU) or cupy (CUDA), torch where neither can."""
+    neuron: Literal["lif", "plif"] | None = None
+    """snn: plif learns τ_m in each layer (Fang et al. 2021), several times as slow; lif by default."""
     norm_gain: float | None = None
     """snn: gain of every norm at the beginning; by default the threshold, 1 where pooled spikes are normalised;
     released: 1."""
@@ -163,15 +168,22 @@ class RunConfig(TrainingConfig, RunBase):
         return cls(**(stored | paths | snrs))
 
 
+def fused(run: RunConfig) -> bool:
+    """Whether a run has neurons that our backends compute."""
+    return run.network == "snn" and run.neuron != "plif"
+
+
 RULES = (
     PLATEAU,
-    of_snn("time_steps", "lif_backend", "norm_gain"),
+    of_snn("time_steps", "neuron", "norm_gain"),
+    ReadBy(("lif_backend",), fused, "`network` snn with `neuron` lif"),
     ReadBy(("lr_drop",), lambda run: run.schedule in (None, "step"), "`schedule` step"),
     of_iemf(),
     ReadBy(("data_root", "image_size", "spectrogram", "spectrogram_size", "split_seed", "frames", "seconds"),
            lambda run: run.dataset != "av-digits", "data sets other than av-digits"),
     ReadBy(("momentum",), lambda run: run.optimizer in (None, "sgd"), "`optimizer` sgd"),
     ReadBy(("balance_scale",), lambda run: METHODS[run.method].has_factors, "`method` mslr and ogm-ge"),
+    ReadBy(("method_epochs",), lambda run: METHODS[run.method].has_schedule, "`method` mslr, ogm-ge and lfm"),
 )  # fmt: skip
 
 
@@ -198,6 +210,7 @@ def defaults_of(config: RunConfig) -> dict[str, Any]:
         defaults |= {"stem": "7x7" if small else "7x7-pool"}
     scale = "step" if optimizer in ADAPTIVE and config.recipe == "paper" else "gradient"
     window = RELEASED_MODULATE_FROM.get(config.dataset, 0) if config.recipe == "released" else 0
+    defaults["method_epochs"] = PAPER["epochs"]
     defaults |= {"gamma": 1.0, "gate": "tanh", "scale": scale, "modulate_from": window}
     if optimizer in ADAPTIVE:  # not stored where it is the gradient, as it always was
         defaults["balance_scale"] = scale
@@ -217,6 +230,8 @@ def resolve(config: RunConfig) -> RunConfig:
         root = config.data_root.expanduser().absolute()
         config = replace(config, data_root=root, data_digest=config.data_digest or digest_of(root))
     config = filled(config, defaults_of(config), RULES)
+    if config.neuron == "lif":  # not stored, as it always was
+        config = replace(config, neuron=None)
     ratios = {name: getattr(config, name) for name in SNRS}
     config = replace(config, **{name: snr * 2 for name, snr in ratios.items() if snr is not None and len(snr) == 1})
     check_ranges(config)
@@ -246,9 +261,9 @@ def check_ranges(config: RunConfig) -> None:
     if config.batch_size == 1:
         raise UserError("`batch_size` 1: a batch of one has no batch statistics; use 2 or more")
     check_common(config)
-    check_least(config, {"epochs": 1, "batch_size": 2, "width": 1, "workers": 0, "frames": 1, "image_size": 32,
-                         "spectrogram_size": 32, "split_seed": 0, "weight_decay": 0, "momentum": 0, "norm_gain": 1e-3,
-                         "seconds": SHORTEST_SOUND})  # fmt: skip
+    check_least(config, {"epochs": 1, "method_epochs": 1, "batch_size": 2, "width": 1, "workers": 0, "frames": 1,
+                         "image_size": 32, "spectrogram_size": 32, "split_seed": 0, "weight_decay": 0, "momentum": 0,
+                         "norm_gain": 1e-3, "seconds": SHORTEST_SOUND})  # fmt: skip
     if config.seconds is not None and config.seconds > LONGEST_SOUND:
         raise UserError(f"`seconds` {shown(config.seconds)} must be {LONGEST_SOUND} or less")
     for name in SNRS:

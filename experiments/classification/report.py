@@ -22,9 +22,9 @@ LABELS = {name: method.label for name, method in METHODS.items()}
 
 def write(done: Done, out: Path, unfinished: int) -> str:
     """Write everything into ``out`` and return the table as Markdown."""
-    cells, example = cells_of(done), done[0][0]
+    cells = cells_of(done)
     out.mkdir(parents=True, exist_ok=True)
-    table = markdown(cells, example, unfinished)
+    table = markdown(cells, done, unfinished)
     write_atomically(out / "table.md", table + "\n")
     write_results(done, summarise(cells, ("network", "method", "variant"), QUANTITIES), out)
     write_atomically(out / "results.csv", as_csv(done))
@@ -33,9 +33,9 @@ def write(done: Done, out: Path, unfinished: int) -> str:
     return table
 
 
-def markdown(cells: Cells, example: RunConfig, unfinished: int) -> str:
+def markdown(cells: Cells, done: Done, unfinished: int) -> str:
     """One row a network and method; columns for the variants, what IEMF changes, firing rates, the paper's numbers."""
-    variants, accuracy = variants_of(cells), values(cells, ACCURACY)
+    example, variants, accuracy = done[0][0], variants_of(cells), values(cells, ACCURACY)
     others = [v for v in variants if v != "iemf"] if "iemf" in variants else []
     paper = published.accuracies(example.dataset)
     spiking = any(cell[0] == "snn" for cell in cells)
@@ -60,7 +60,7 @@ def markdown(cells: Cells, example: RunConfig, unfinished: int) -> str:
         f"Test accuracy in %, {{seeds}}. {example.dataset}, ResNet-18 of width {example.width}, stem {example.stem}, "
     )
     what += f"{example.fusion} fusion, {schedule(example)}; the epoch is chosen on validation, test is read once."
-    what += late(cells, example)
+    what += stretched(done) + late(cells, example)
     if "iemf" in variants and "vanilla" in variants and "joint" not in variants:
         what += " IEMF − vanilla is what ξ and the heads' losses do together; the variant joint would tell them apart."
     return "\n".join([table_lines(header, rows), "", note(cells, {ACCURACY: ""}, what, unfinished)])
@@ -79,6 +79,13 @@ def schedule(config: RunConfig) -> str:
     most = "at most " if config.schedule == "plateau" else ""
     return (f"{most}{config.epochs} epochs, {config.optimizer} with lr {config.lr:g}{course}{rise}{momentum}, recipe "
             f"{config.recipe}")  # fmt: skip
+
+
+def stretched(done: Done) -> str:
+    """Which methods' schedules in epochs were stretched over the runs, in words."""
+    runs = [run for run, _ in done if run.method_epochs not in (None, run.epochs)]
+    names = dict.fromkeys(LABELS[run.method] for run in runs)
+    return f" Schedules of {', '.join(names)}: those of {runs[0].method_epochs} epochs, stretched." if runs else ""
 
 
 def late(cells: Cells, example: RunConfig) -> str:
@@ -126,7 +133,11 @@ def draw(done: Done, cells: Cells, out: Path) -> None:
         variants.setdefault(run.variant, []).append(RunFolder(run.out).metrics())
     histories = {key: variants for key, variants in histories.items() if "iemf" in variants}
     if histories and example.epochs > 1:
-        plots.coefficient_over_epochs(histories, LABELS, out / "xi_over_epochs.png")
+        tests: dict[tuple[str, str], list[float]] = {}
+        for run, results in done:
+            tests.setdefault((run.network, run.method), []).extend(results.get("xi_test_batches", []))
+        tests = {key: xi for key, xi in tests.items() if xi}
+        plots.coefficient_over_epochs(histories, tests, LABELS, out / "xi_over_epochs.png")
     layers = [layer for _, results in done for layer in results.get("firing_rate_layers", [])]
     if layers:
         spiking = sum(run.network == "snn" for run, _ in done)

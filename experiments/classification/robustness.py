@@ -3,7 +3,8 @@
     python -m experiments.robustness --runs runs/compare --out runs/robustness
 
 Each modality of the test split is put at fixed ratios while the other keeps its noise; nothing is trained.
-OUT/evaluations keeps what is done, a file a run; table.md and robustness.json, .csv and .png are written from it.
+OUT/evaluations keeps what is done, a file a run; table.md, robustness.json, .csv and .png and multisensory_gain.png are
+written from it.
 """
 
 import functools
@@ -93,12 +94,17 @@ def find_runs(folder: Path) -> tuple[list[RunConfig], int]:
     return configs, len(found) - len(finished)
 
 
-def refuse_mixed(configs: Sequence[RunConfig]) -> None:
-    """Raise UserError for runs whose mean would mean nothing: of other data or options, or one run twice."""
+def refuse_mixed(configs: Sequence[RunConfig], over: Sequence[str] = ()) -> None:
+    """Raise UserError for runs that one table cannot hold: of other data or options, or one run twice.
+
+    Args:
+        configs: of finished runs.
+        over: options that may differ beside those of a cell.
+    """
     first: dict[str, tuple[object, Path]] = {}
     for config in configs:
         for name, value in vars(config).items():
-            if name in OWN or (value is None and name in READ_BY_SOME):
+            if name in (*OWN, *over) or (value is None and name in READ_BY_SOME):
                 continue
             expected, other = first.setdefault(name, (value, config.out))
             if value != expected:
@@ -106,7 +112,8 @@ def refuse_mixed(configs: Sequence[RunConfig]) -> None:
                                 f"share it")  # fmt: skip
     cells: dict[tuple, Path] = {}
     for config in configs:
-        if (other := cells.setdefault((*config.cell, config.seed), config.out)) != config.out:
+        cell = (*config.cell, config.seed, *(getattr(config, name) for name in over))
+        if (other := cells.setdefault(cell, config.out)) != config.out:
             raise UserError(f"{other} and {config.out} are the same run; remove one")
 
 
@@ -243,4 +250,4 @@ def _main(config: RobustnessConfig, configs: Sequence[RunConfig], unfinished: in
         known = evaluations(task.file, task.identity)
         rows += [cell | known[condition] for condition in conditions]
     print(robustness_report.write(rows, configs, unfinished, out))
-    print(f"\nWritten to {config.out}: table.md, robustness.json, robustness.csv, robustness.png")
+    print(f"\nWritten to {config.out}: table.md, robustness.json, .csv, .png, multisensory_gain.png")

@@ -9,6 +9,8 @@ from experiments.classification.report import LABELS
 from experiments.sweep.report import settings
 from experiments.sweep.statistics import paired, plus_minus, seeds_in_words
 from experiments.sweep.table import csv_text, table_lines
+from iemf.analysis.multisensory import gains_of, inverse_effectiveness
+from iemf.analysis.multisensory_plot import gain_over_strength
 from iemf.analysis.robustness_plot import accuracy_over_snr, curves_of
 from iemf.analysis.style import MODALITY_LABELS, SHORT_VARIANT_LABELS, VARIANT_LABELS
 from iemf.files import write_atomically, write_json
@@ -74,6 +76,26 @@ def by_ratio(rows: Sequence[dict]) -> str:
     return f"At each ratio, mean over methods:\n\n{table}"
 
 
+def effectiveness(rows: Sequence[dict]) -> str:
+    """One row a network and noisy modality: rank correlation of strength and enhancement, mean over methods."""
+    found: dict[tuple[str, str], dict[str, dict[int, list[float]]]] = {}
+    for (_, network, modality, variant), by_seed in gains_of(rows).items():
+        for seed, gains in by_seed.items():
+            if (value := inverse_effectiveness(gains)) is not None:
+                of = found.setdefault((network, modality), {}).setdefault(variant, {})
+                of.setdefault(seed, []).append(value)
+    variants = [v for v in VARIANT_LABELS if any(v in of for of in found.values())]
+    lines = []
+    for (network, modality), of in found.items():
+        means = [[statistics.fmean(values) for values in of.get(v, {}).values()] for v in variants]
+        told = [plus_minus(of_seeds, signed=True) for of_seeds in means]
+        lines.append([network.upper(), MODALITY_LABELS[modality], *told])
+    table = table_lines(["network", "noise in", *(VARIANT_LABELS[v] for v in variants)], lines)
+    what = "Inverse effectiveness: Spearman's rank correlation, over the ratios, of the mean accuracy of the modalities"
+    what += " alone and what the fusion adds to the better one, in percent of it; mean over methods. −1: the weaker,"
+    return f"{what} the more.\n\n{table}"
+
+
 def as_csv(rows: Sequence[dict]) -> str:
     """One line a run, noisy modality and ratio."""
     lines = [row | {name: f"{row[name]:.2f}" for name in ACCURACIES} for row in rows]
@@ -81,10 +103,11 @@ def as_csv(rows: Sequence[dict]) -> str:
 
 
 def write(rows: Sequence[dict], configs: Sequence[RunConfig], unfinished: int, out: Path) -> str:
-    """Write the four files into ``out`` and return the table as Markdown."""
+    """Write the five files into ``out`` and return the table as Markdown."""
     summary, example = summarise(rows), configs[0]
-    table = markdown(summary, configs, sorted({row["snr"] for row in rows}), unfinished)
-    write_atomically(out / "table.md", f"{table}\n\n{by_ratio(rows)}\n")
+    ratios = sorted({row["snr"] for row in rows})
+    table = markdown(summary, configs, ratios, unfinished)
+    write_atomically(out / "table.md", f"{table}\n\n{by_ratio(rows)}\n\n{effectiveness(rows)}\n")
     write_json(
         out / "robustness.json",
         {"settings": settings([(config, {}) for config in configs]), "summary": summary, "evaluations": rows},
@@ -95,4 +118,6 @@ def write(rows: Sequence[dict], configs: Sequence[RunConfig], unfinished: int, o
     title = f"{example.dataset}, {example.epochs} epochs, n = {len({c.seed for c in configs})} seed(s), ± 1 deviation\n"
     title += "one modality at the SNR below, the other with the runs' own test noise"
     accuracy_over_snr(rows, LABELS, noise, 100 / len(classes), out / "robustness.png", title)
+    title = f"{example.dataset}, {example.epochs} epochs: one modality at each of {len(ratios)} test SNRs"
+    gain_over_strength(rows, LABELS, out / "multisensory_gain.png", f"{title}, the other as in training")
     return table

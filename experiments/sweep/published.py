@@ -40,6 +40,12 @@ def accuracies(dataset: str) -> dict[Cell, float]:
     }
 
 
+@functools.cache
+def cost_reductions() -> dict[str, float]:
+    """Percent that IEMF saves of each method's training cost on Kinetics-Sounds as ANN (Fig. 2 g)."""
+    return {row["setting"]: float(row["value"]) for row in _rows(FIGURE_2) if row["item"] == "cost_reduction_percent"}
+
+
 def sentence(dataset: str, cell: Cell) -> str | None:
     """What the paper has for a run, as its config says it first; None for data sets that it does not have."""
     numbers = accuracies(dataset)

@@ -28,10 +28,16 @@ def save(figure: Figure, path: Path) -> None:
 def mean_and_band(
     axis: Axes, x: Sequence[float], curves: Iterable[Sequence[float]], alpha: float = 0.2, **style
 ) -> None:
-    """The mean of curves over ``x``, with ± one deviation where there are several; ``alpha`` of that band."""
-    stack = np.array(list(curves), dtype=float)
-    mean = stack.mean(0)
+    """The mean of curves over ``x``, with ± one deviation where there are several; ``alpha`` of that band.
+
+    A curve shorter than ``x`` counts as far as it goes.
+    """
+    curves = [np.asarray(curve, dtype=float) for curve in curves]
+    stack = np.array([np.pad(curve, (0, len(x) - len(curve)), constant_values=np.nan) for curve in curves])
+    mean = np.nanmean(stack, 0)
     axis.plot(x, mean, **style)
     if len(stack) > 1:
-        deviation = stack.std(0, ddof=1)
+        there = (~np.isnan(stack)).sum(0)
+        squares = np.nansum((stack - mean) ** 2, 0)
+        deviation = np.sqrt(squares / np.maximum(there - 1, 1))
         axis.fill_between(x, mean - deviation, mean + deviation, alpha=alpha, lw=0, color=style["color"])

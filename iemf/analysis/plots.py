@@ -5,6 +5,7 @@ from pathlib import Path
 
 import numpy as np
 from matplotlib.axes import Axes
+from matplotlib.ticker import MaxNLocator
 
 from iemf.analysis.figure import mean_and_band, panels, save
 from iemf.analysis.style import COLOURS, NETWORK_LABELS, NEURON_LABELS, PLACE_LABELS, VARIANT_LABELS
@@ -55,17 +56,23 @@ def accuracies(
 
 
 def coefficient_over_epochs(
-    histories: Mapping[tuple[str, str], Mapping[str, list[list[dict]]]], labels: Mapping[str, str], path: Path
+    histories: Mapping[tuple[str, str], Mapping[str, list[list[dict]]]],
+    tests: Mapping[tuple[str, str], Sequence[float]],
+    labels: Mapping[str, str],
+    path: Path,
 ) -> None:
     """Validation accuracy with and without IEMF, and below it ξ, over epochs (the kind of picture of Fig. 2e).
 
+    ξ of training and of validation batches, and, behind the last epoch, of the batches of the test split.
+
     Args:
         histories: {(network, method): {variant: [one run's epoch records, ...]}}; "iemf" must be there.
+        tests: {(network, method): ξ of the test batches of all seeds}.
         labels: of the methods.
         path: the PNG.
     """
     networks, methods = (list(dict.fromkeys(key[i] for key in histories)) for i in range(2))
-    size = (1 + 2.5 * len(methods), 0.9 + 3.1 * len(networks))
+    size = (max(5.6, 1 + 2.5 * len(methods)), 1.2 + 3.1 * len(networks))
     figure, axes = panels(
         2 * len(networks), len(methods), size, height_ratios=[2, 1] * len(networks), sharex=True, sharey="row"
     )
@@ -76,7 +83,13 @@ def coefficient_over_epochs(
             for variant, records in runs.items():
                 over_epochs(above, records, "val_accuracy_fused", color=COLOURS[variant], label=VARIANT_LABELS[variant])
             if "iemf" in runs:
-                over_epochs(below, runs["iemf"], "xi", color="black")
+                over_epochs(below, runs["iemf"], "xi", color="black", label="training")
+                if all(record.get("xi_val") is not None for run in runs["iemf"] for record in run):
+                    over_epochs(below, runs["iemf"], "xi_val", color=COLOURS["fusion"], ls="--", label="validation")
+            if (of_test := tests.get((network, method))) is not None:
+                last = 1 + max(len(records) for records in runs["iemf"])
+                below.errorbar(last, np.mean(of_test), np.std(of_test), fmt="o", ms=3, capsize=2, lw=1,
+                               color=COLOURS["audio"], label="test batches ± 1 deviation")  # fmt: skip
             below.axhline(1, color="black", lw=0.6, ls=":")
             above.set_title(f"{NETWORK_LABELS[network]}, {labels[method]}", fontsize=9)
             for axis in (above, below):
@@ -85,15 +98,18 @@ def coefficient_over_epochs(
         axes[2 * row + 1, 0].set_ylabel("ξ\n(batch mean)")
     for axis in axes[-1]:
         axis.set_xlabel("epoch")
-    handles, labels = axes[0, 0].get_legend_handles_labels()
-    figure.legend(handles, labels, loc="outside upper center", ncols=3, fontsize=8)
+        axis.xaxis.set_major_locator(MaxNLocator(integer=True))
+    handles, names = axes[0, 0].get_legend_handles_labels()
+    figure.legend(handles, names, loc="outside upper center", ncols=3, fontsize=8)
+    handles, names = axes[1, 0].get_legend_handles_labels()
+    figure.legend(handles, [f"ξ, {name}" for name in names], loc="outside lower center", ncols=3, fontsize=8)
     save(figure, path)
 
 
 def over_epochs(axis: Axes, runs: Sequence[Sequence[Mapping]], quantity: str, **style) -> None:
-    """One quantity of the epoch records of runs that are equally long."""
+    """One quantity of the epoch records of runs, of which some may have ended earlier."""
     curves = [[record[quantity] for record in run] for run in runs]
-    mean_and_band(axis, range(1, len(curves[0]) + 1), curves, alpha=0.15, lw=1.4, **style)
+    mean_and_band(axis, range(1, max(map(len, curves)) + 1), curves, alpha=0.15, lw=1.4, **style)
 
 
 def firing_rates(layers: Sequence[Mapping], path: Path, title: str) -> None:

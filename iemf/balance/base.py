@@ -30,12 +30,14 @@ class Method:
     name: str  # on a command line; both are set by :func:`register`
     label: str  # in tables and pictures
     has_factors = False  # whether it multiplies what some parameters learn, those of ``parameters_by_modality``
+    has_schedule = False  # whether what it does depends on the epoch, by ``self.at(epoch)``
 
     def __init__(self, network: AudioVisualNetwork, seed: int = 0, recipe: str = "paper") -> None:
         self.network = network
         self.recipe = recipe
         self.label_smoothing = RELEASED_LABEL_SMOOTHING if recipe == "released" else 0.0
         self.scalings = {name: Scaling(group) for name, group in self.parameters_by_modality().items()}
+        self.stretch = 1.0
 
     def parameters_by_modality(self) -> dict[str, list[nn.Parameter]]:
         """What ``self.scalings[modality].apply(factor)`` multiplies, in ``on_gradients``."""
@@ -52,6 +54,14 @@ class Method:
         self.scalings = {
             name: Scaling(group, scale, optimizer) for name, group in self.parameters_by_modality().items()
         }
+
+    def use_epochs(self, epochs: int, meant: int) -> None:
+        """Stretch the method's schedule, meant for runs of ``meant`` epochs, over one of ``epochs``."""
+        self.stretch = meant / epochs
+
+    def at(self, epoch: int) -> float:
+        """The place in the method's own schedule, in epochs from 0, of an epoch of the run."""
+        return epoch * self.stretch
 
     def loss(self, output: Output, labels: Tensor, epoch: int) -> Tensor:
         """The method's loss, a 0-dim tensor; the heads' own cross-entropies are the loop's affair."""

@@ -17,10 +17,10 @@ from iemf.balance.base import Method, register
 from iemf.network import Output
 
 POLYNOMIAL = (0.204623704, 3.35472727e-3, 1.22989557e-4, -2.92947416e-6, 2.23835486e-8, -5.39717505e-11)
-LAST_EPOCH = 199  # the polynomial was fitted to 200 epochs; it is held afterwards
+LAST_EPOCH = 199  # the polynomial was fitted to 200 epochs, of which He et al. 2025 run 100; it is held afterwards
 
 
-def classification_weight(epoch: int) -> float:
+def classification_weight(epoch: float) -> float:
     """α1 of an epoch (from 0): 0.205 at 0, 0.437 at 50, 0.916 at 199."""
     epoch = min(epoch, LAST_EPOCH)
     return sum(coefficient * epoch**power for power, coefficient in enumerate(POLYNOMIAL))
@@ -39,11 +39,13 @@ def alignment_loss(audio: Tensor, visual: Tensor) -> Tensor:
 class LFM(Method):
     """Fused cross-entropy and alignment, weighted by epoch."""
 
+    has_schedule = True
+
     def loss(self, output: Output, labels: Tensor, epoch: int) -> Tensor:
         classification = self.cross_entropy(output.logits.fused, labels)
         if self.recipe == "released":
             return classification + alignment_loss(output.features["audio"], output.features["visual"])
         # Re-read the heads: a vanilla network's own head logits carry no gradient to the encoders.
         audio, visual = (head(output.features[name]) for name, head in self.network.heads.items())
-        weight = classification_weight(epoch)
+        weight = classification_weight(self.at(epoch))
         return 2 * (weight * classification + (1 - weight) * alignment_loss(audio, visual))

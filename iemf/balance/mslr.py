@@ -1,11 +1,11 @@
 """MSLR (Yao & Mihalcea 2022): each modality learns at its own rate.
 
     g_m <- c_m · ρ_m · g_m    for encoder and head of m = audio, visual;  c_a = 0.9, c_v = 1.1
-    ρ_m = acc_m / mean(acc_m of the previous 5 epochs);  1 until there are 5;  in epochs 0-50
+    ρ_m = acc_m / mean(acc_m of the previous 5 epochs);  1 until there are 5;  in epochs 0-50 of 100
 
 acc_m is the validation accuracy of m's head after the latest epoch. The first one with 5 before it is that of epoch 5
-(from 0), so ρ first differs from 1 in training epoch 6. With an adaptive optimiser the factor is on the update
-(:mod:`iemf.scaling`), not on the gradient, where it would be lost.
+(from 0), so ρ first differs from 1 in training epoch 6, however long the run. With an adaptive optimiser the factor is
+on the update (:mod:`iemf.scaling`), not on the gradient, where it would be lost.
 """
 
 from torch import Tensor, nn
@@ -34,6 +34,7 @@ class MSLR(Method):
     """Scale encoder and head gradients by the modality's rate; state: the history of validation accuracies."""
 
     has_factors = True
+    has_schedule = True
 
     def __init__(self, network: AudioVisualNetwork, seed: int = 0, recipe: str = "paper") -> None:
         super().__init__(network, seed, recipe)
@@ -45,7 +46,7 @@ class MSLR(Method):
         return {m: [*network.encoders[m].parameters(), *network.heads[m].parameters()] for m in RATE}
 
     def on_gradients(self, output: Output, labels: Tensor, epoch: int) -> None:
-        if epoch > LAST_EPOCH:
+        if self.at(epoch) > LAST_EPOCH:
             return
         for modality, scaling in self.scalings.items():
             scaling.apply(RATE[modality] * accuracy_ratio(self.history[modality]))

@@ -3,7 +3,7 @@
     s_m = Σ_i softmax(out_m)[y_i],  out_m = W_m z_m + b/2         what the fusion owes to modality m
     ρ_v = s_v / s_a,  ρ_a = s_a / s_v
     k_m = 1 - tanh(α·ρ_m)  if ρ_m > 1  else  1                    α = 0.8
-    g  <- k_m·g + N(0, std(g) + 1e-8)                             encoder convolutions (4-D weights), epochs 0-50
+    g  <- k_m·g + N(0, std(g) + 1e-8)                             encoder convolutions (4-D weights), epochs 0-50 of 100
 
 Scores are summed over the global batch; the noise is the same on every replica. With an adaptive optimiser k_m is on
 the update (:mod:`iemf.scaling`), noise included, and not on the gradient, where it would be lost.
@@ -38,6 +38,8 @@ class OGMGE(Method):
     """On-the-fly gradient modulation with generalisation enhancement; needs a fusion whose logits split."""
 
     has_factors = True
+    has_schedule = True
+    slows, noisy = True, True
 
     def __init__(self, network: AudioVisualNetwork, seed: int = 0, recipe: str = "paper") -> None:
         super().__init__(network, seed, recipe)
@@ -55,17 +57,23 @@ class OGMGE(Method):
 
     @torch.no_grad()
     def on_gradients(self, output: Output, labels: Tensor, epoch: int) -> None:
-        if epoch > LAST_EPOCH:
+        if self.at(epoch) > LAST_EPOCH:
             return
+        scalings = self.scalings.values()
+        # Nothing of a frozen encoder, or of one without convolutions.
+        gradients = [p.grad for scaling in scalings for p in scaling.parameters if p.grad is not None]
+        deviations = [deviation(g) for g in gradients] if self.noisy else []  # of gradients not yet slowed
+        if self.slows:
+            for scaling, coefficient in zip(scalings, self.coefficients(output, labels), strict=True):
+                scaling.apply(coefficient)
+        if self.noisy:
+            add_gradient_noise(gradients, deviations, self.generator)
+
+    def coefficients(self, output: Output, labels: Tensor) -> tuple[Tensor, Tensor]:
+        """(k_a, k_v) of the global batch."""
         parts = self.network.fusion.contributions(*(z.float() for z in output.features.values()))
         scores = torch.stack([true_class_probability(part, labels).sum() for part in parts])
-        coefficients = discrepancy_coefficients(*sum_over_processes(scores))
-        for scaling, coefficient in zip(self.scalings.values(), coefficients, strict=True):
-            # Nothing of a frozen encoder, or of one without convolutions.
-            gradients = [p.grad for p in scaling.parameters if p.grad is not None]
-            deviations = [deviation(g) for g in gradients]
-            scaling.apply(coefficient)
-            add_gradient_noise(gradients, deviations, self.generator)
+        return discrepancy_coefficients(*sum_over_processes(scores))
 
     def state_dict(self) -> dict:
         return {"generator": self.generator.get_state()}

@@ -6,6 +6,8 @@ import pytest
 import torch
 from torch import nn
 
+from iemf.fusion import ConcatFusion
+from iemf.network import AudioVisualNetwork
 from iemf_snn import LIFNode, resnet18
 from iemf_snn.energy import OperationCount, energy, readers
 
@@ -149,6 +151,24 @@ def test_operations_of_a_two_layer_network_by_hand():
     assert cost.snn_microjoule == pytest.approx((4 * 4.6 + 12 * 0.9) * 1e-6)
     assert cost.ann_microjoule == pytest.approx(12 * 4.6e-6)
     assert cost.ratio == pytest.approx((4 * 4.6 + 12 * 0.9) / (12 * 4.6))
+
+
+def test_heads_and_fusion_are_multiply_accumulates_of_both_networks():
+    """Concat of 2 x 32 features to 3 classes, two heads of 32 to 3; a ragged last batch."""
+    torch.manual_seed(0)
+    encoders = resnet18(1, 4), resnet18(1, 4)
+    network = AudioVisualNetwork(*encoders, ConcatFusion(32, 3), 32, 3, train_encoders_by_heads=True)
+    counts = []
+    for readouts in ((), (network.fusion, *network.heads.values())):
+        torch.manual_seed(0)
+        with OperationCount(network.encoders, readouts) as operations:
+            for size in (2, 1):
+                network(torch.randn(size, 1, 32, 32), torch.randn(size, 1, 32, 32))
+        counts.append(operations.per_sample(3))
+    without, counted = counts
+    macs = 64 * 3 + 2 * 32 * 3
+    assert counted == {"snn_macs": without["snn_macs"] + macs, "snn_acs": without["snn_acs"],
+                       "ann_macs": without["ann_macs"] + macs}  # fmt: skip
 
 
 def test_accumulates_never_exceed_T_times_the_dense_count():

@@ -50,7 +50,7 @@ def test_overall_rate_weighs_layers_by_their_neurons():
 def test_nothing_seen_is_an_error():
     with FiringRates({"audio": nn.Sequential(LIFNode())}) as rates:
         pass
-    with pytest.raises(ValueError, match="no LIF neuron"):
+    with pytest.raises(ValueError, match="no spiking neuron"):
         rates.layers()
 
 

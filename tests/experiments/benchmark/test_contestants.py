@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from experiments.benchmark import contestants
+from experiments.benchmark import compiled, contestants
 from iemf_snn import LIFNode
 
 
@@ -11,6 +11,20 @@ from iemf_snn import LIFNode
 def test_contestants_of_the_same_equation_give_the_same_spikes(name):
     x = torch.randn(4, 2, 3, 5, 5)
     assert torch.equal(contestants.multi_step(name, x)(x), LIFNode()(x))
+
+
+@pytest.mark.skipif(not compiled.available(), reason="torch.compile needs a C++ compiler")
+@pytest.mark.parametrize("name", ["plain compiled", "spikingjelly compiled"])
+def test_compiled_peers_give_the_same_spikes_and_gradient(name):
+    x = torch.randn(4, 2, 3, 5, 5)
+    grad, gradients = torch.randn_like(x), []
+    for neuron in (contestants.multi_step(name, x), LIFNode(backend="torch")):
+        leaf = x.clone().requires_grad_()
+        spikes = neuron(leaf)
+        assert torch.equal(spikes, LIFNode()(x))
+        spikes.backward(grad)
+        gradients.append(leaf.grad)
+    torch.testing.assert_close(*gradients)
 
 
 def test_snntorch_computes_the_same_neuron():

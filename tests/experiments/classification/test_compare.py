@@ -106,13 +106,14 @@ def test_differences_are_paired_by_seed(tmp_path):
     assert "3 run(s) of the grid are not finished" in table
     assert "over 1 to 3 seeds" in table
     assert "IEMF − vanilla: 2 of 2 paired differences are positive" in table
+    assert "Schedules of OGM-GE: those of 100 epochs, stretched." in table
 
 
 def test_a_table_has_a_column_for_the_papers_numbers(tmp_path):
     _, runs = fake(tmp_path, {})
     cells = {("ann", "ogm-ge", v): {0: {"test_accuracy": a, "best_epoch": 0}}
              for v, a in (("vanilla", 50.0), ("iemf", 52.0))}  # fmt: skip
-    table = report.markdown(cells, replace(runs[0], dataset="crema-d"), unfinished=0)
+    table = report.markdown(cells, [(replace(runs[0], dataset="crema-d"), {})], unfinished=0)
     assert "| 68.68" in table
     assert "| 71.10" in table
     assert "would tell them apart" in table  # no joint-learning control here

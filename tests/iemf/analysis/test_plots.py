@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from iemf.analysis import avqa_plots, continual_plots, plots, robustness_plot, style
+from iemf.analysis import avqa_plots, continual_plots, figure, plots, robustness_plot, style
 
 VARIANTS = tuple(style.VARIANT_LABELS)
 LABELS = {
@@ -27,9 +27,17 @@ def accuracies(path):
 
 
 def coefficient(path):
-    run = [{"val_accuracy_fused": 10.0 * epoch, "xi": 1 + epoch / 10} for epoch in range(4)]
-    histories = {(n, "concat"): {v: [run, run] for v in VARIANTS} for n in NETWORKS}
-    plots.coefficient_over_epochs(histories, LABELS, path)
+    run = [{"val_accuracy_fused": 10.0 * epoch, "xi": 1 + epoch / 10, "xi_val": 1.1} for epoch in range(4)]
+    histories = {(n, "concat"): {v: [run, run[:3]] for v in VARIANTS} for n in NETWORKS}  # one ended earlier
+    plots.coefficient_over_epochs(histories, {("ann", "concat"): [1.2, 1.3]}, LABELS, path)
+
+
+def test_curves_that_end_earlier_count_as_far_as_they_go():
+    axis = figure.panels(1, 1, (2, 2))[1][0, 0]
+    figure.mean_and_band(axis, [1, 2, 3], [[1, 2, 3], [3, 4]], color="black")
+    assert axis.lines[0].get_ydata().tolist() == [2, 3, 3]
+    band = axis.collections[0].get_paths()[0].vertices[:, 1]
+    assert {2 - 2**0.5, 2 + 2**0.5, 3 - 2**0.5, 3 + 2**0.5, 3} <= set(band.tolist())
 
 
 def firing_rates(path):

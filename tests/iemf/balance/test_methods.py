@@ -13,6 +13,7 @@ from iemf.balance.concat import Concat
 from iemf.balance.lfm import LFM, alignment_loss, classification_weight
 from iemf.balance.mslr import MSLR, accuracy_ratio
 from iemf.balance.ogm_ge import OGMGE, discrepancy_coefficients
+from iemf.balance.ogm_parts import GE, OGM
 from iemf.errors import UserError
 from iemf.fusion import FiLMFusion
 from iemf.logits import Logits
@@ -172,6 +173,36 @@ def test_ogm_ge_stops_after_epoch_50(make_network, batch):
     assert torch.equal(network.audio_encoder.conv.weight.grad, before)
 
 
+def test_the_two_parts_of_ogm_ge_are_apart(make_network, batch):
+    """g_OGM-GE = g_OGM + noise, g_GE = g + the same noise."""
+    after = {}
+    for method in (OGMGE, OGM, GE):
+        network, _, output, labels = prepared_ogm(make_network, batch)
+        raw = network.audio_encoder.conv.weight.grad.clone()
+        method(network).on_gradients(output, labels, epoch=0)
+        after[method] = network.audio_encoder.conv.weight.grad
+    noise = after[GE] - raw
+    assert noise.std() > 0
+    torch.testing.assert_close(after[OGMGE] - after[OGM], noise)
+    torch.testing.assert_close(after[OGM], raw * (after[OGM][0, 0, 0, 0] / raw[0, 0, 0, 0]))
+    assert not torch.allclose(after[OGM], raw)
+
+
+@pytest.mark.parametrize(("epoch", "slowed"), [(6, True), (7, False)])
+def test_a_stretched_schedule_takes_the_same_part_of_a_shorter_run(epoch, slowed, make_network, batch):
+    """Epoch 6 of 12 is where 50 of 100 is, epoch 7 where 58 is: behind OGM-GE's and MSLR's last."""
+    network, method, output, labels = prepared_ogm(make_network, batch)
+    method.use_epochs(12, 100)
+    before = network.audio_encoder.conv.weight.grad.clone()
+    method.on_gradients(output, labels, epoch)
+    assert torch.equal(network.audio_encoder.conv.weight.grad, before) != slowed
+    mslr = MSLR(network)
+    mslr.use_epochs(12, 100)
+    before = network.audio_encoder.conv.weight.grad.clone()
+    mslr.on_gradients(output, labels, epoch)
+    assert torch.equal(network.audio_encoder.conv.weight.grad, before) != slowed
+
+
 def test_ogm_ge_noise_is_the_seeds_alone_and_resumes(make_network, batch):
     def gradient(method_state=None, global_seed=0):
         network, method, output, labels = prepared_ogm(make_network, batch)
@@ -286,6 +317,14 @@ def test_lfm_loss_by_hand_and_its_gradient_reaches_the_encoders_of_a_vanilla_net
     )
     loss.backward()
     assert not torch.allclose(network.audio_encoder.conv.weight.grad, without[0])
+
+
+def test_lfm_reads_its_weight_at_the_stretched_epoch(make_network, batch):
+    output = (network := make_network())(*batch[:2])
+    short, long = LFM(network), LFM(network)
+    short.use_epochs(12, 100)
+    torch.testing.assert_close(short.loss(output, batch[2], 6), long.loss(output, batch[2], 50))
+    assert not torch.allclose(short.loss(output, batch[2], 6), long.loss(output, batch[2], 6))
 
 
 def test_released_lfm_aligns_the_features(make_network):
