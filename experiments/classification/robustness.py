@@ -24,8 +24,9 @@ from experiments.classification.robustness_report import ACCURACIES
 from experiments.classification.size import all_small
 from experiments.sweep.accelerator import accelerated
 from experiments.sweep.allocator import keep_freed_memory
+from experiments.sweep.balance import OF_METHODS
 from experiments.sweep.memory import enough_for
-from experiments.sweep.options import VARIANTS, check_least
+from experiments.sweep.options import OF_IEMF, VARIANTS, check_least
 from experiments.sweep.threads import share
 from iemf.analysis.style import MODALITY_LABELS
 from iemf.balance import METHODS
@@ -39,7 +40,7 @@ from iemf.pool import available_cores, in_processes
 from iemf.training import RunFolder, checkpoint
 from iemf.training.record import FREE_FIELDS
 
-READ_BY_SOME = ("time_steps", "gamma", "gate", "scale", "modulate_from")  # by spiking or by IEMF runs; None in others
+READ_BY_SOME = ("time_steps", "norm_gain", *OF_IEMF, *OF_METHODS)  # spiking runs, IEMF, methods; None in others
 OWN = ("network", "method", "iemf", "joint", "seed", "lif_backend", *FREE_FIELDS)  # may differ in a table
 Condition = tuple[str, float]  # a modality of the test split and its ratio in dB
 

@@ -9,7 +9,7 @@ from accelerate.utils import set_seed
 
 from experiments.classification import build
 from experiments.classification.options import RunConfig, resolve
-from experiments.classification.size import trial
+from experiments.sweep.build import balance_of, modulation_of
 from experiments.sweep.runs import best_of, carry_out, coefficients, rates_of, results_of, watch_of
 from experiments.sweep.threads import settle
 from iemf.classification.stage import ClassificationStage
@@ -32,14 +32,14 @@ def trainer_of(config: RunConfig, data: AudioVisualData, folder: RunFolder, acce
     set_seed(config.seed)
     network = build.build_network(config, data).to(accelerator.device)
     optimizer = build.build_optimizer(config, network)
-    method = build.build_method(config, network, optimizer)
-    stage = ClassificationStage(network, method, data, config.batch_size, config.seed, accelerator, config.workers,
+    balance = balance_of(config, config.method, network, optimizer, config.seed)
+    stage = ClassificationStage(network, balance, data, config.batch_size, config.seed, accelerator, config.workers,
                                 whole_batches=config.recipe == "released")  # fmt: skip
     options = TrainingOptions(
         config.epochs, config.seed, config.clip_norm, Window(config.modulate_from or 0), config.progress,
         schedule=build.build_schedule(config),
     )  # fmt: skip
-    modulation = build.build_modulation(config, network, optimizer)
+    modulation = modulation_of(config, network, optimizer, config.seed)
     watch = watch_of(config, network.encoders, accelerator)
     return Trainer(stage, optimizer, options, folder, accelerator, modulation, watch=watch)
 
@@ -70,6 +70,8 @@ def main(config: RunConfig) -> None:
     """Train and say how it went."""
     config = resolve(replace(config, out=config.out.expanduser()))
     if results_of(config) is None:
+        from experiments.classification.size import trial  # which needs this module
+
         settle(config, functools.partial(trial, config))
     results = train(config)
     print(
