@@ -14,7 +14,7 @@ from typing import Annotated
 
 import tyro
 
-from experiments.classification import report
+from experiments.classification import own_data, report
 from experiments.classification.options import (
     PAPER_METHODS,
     RULES,
@@ -25,11 +25,12 @@ from experiments.classification.options import (
     resolve,
 )
 from experiments.classification.run import train
-from experiments.classification.size import size_of
-from experiments.sweep.execution import default_jobs, sweep
+from experiments.classification.size import all_small, size_of
+from experiments.sweep.execution import sweep
 from experiments.sweep.options import Network, SweepOptions, cells_of_sweep, checked, fields_of, placed
 from experiments.sweep.runs import results_of, say
 from experiments.sweep.task import SweepTask
+from experiments.sweep.threads import share
 from iemf.data.class_tree import read_tree
 from iemf.data.preparation import manifest
 from iemf.data.sets.digest import digest_of
@@ -55,8 +56,6 @@ def grid(config: CompareConfig) -> list[RunConfig]:
     """
     config = checked(config, "networks", "methods")
     shared = fields_of(config, TrainingConfig, progress=config.progress)
-    if config.workers is None and config.dataset != "av-digits":
-        shared["workers"] = max(0, available_cores() // (config.jobs or default_jobs()) - 1)
     if config.data_root is not None:
         shared["data_digest"] = digest_of(config.data_root.expanduser().absolute())
     runs = [
@@ -66,7 +65,20 @@ def grid(config: CompareConfig) -> list[RunConfig]:
         for variant in config.variants
         for seed in config.seeds
     ]
-    return placed(map(resolve, cells_of_sweep(runs, RULES)), defaults_of, config.out)
+    runs = placed(map(resolve, cells_of_sweep(runs, RULES)), defaults_of, config.out)
+    if config.workers is None and config.dataset != "av-digits":
+        jobs = share(len(runs), config.jobs, lambda: all_small(runs)).jobs
+        runs = [replace(run, workers=max(0, available_cores() // jobs - 1)) for run in runs]
+    return [as_trained(run, config) for run in runs]
+
+
+def as_trained(run: RunConfig, config: CompareConfig) -> RunConfig:
+    """The run; where its data have gone, with the epochs that it was given by their size."""
+    if config.data_root is None or run.data_digest is not None or results_of(run) is None:
+        return run
+    stored = RunFolder(run.out).read_config()
+    return replace(run, **{name: stored[name] for name in own_data.OF_SIZE
+                           if name in stored and getattr(config, name) is None})  # fmt: skip
 
 
 def with_digest(runs: list[RunConfig]) -> list[RunConfig]:

@@ -1,6 +1,7 @@
 """A classification run, from its config to its results."""
 
 import contextlib
+import functools
 from dataclasses import replace
 
 from accelerate import Accelerator
@@ -9,7 +10,8 @@ from accelerate.utils import set_seed
 from experiments.classification import build
 from experiments.classification.options import RunConfig, resolve
 from experiments.sweep.build import balance_of, modulation_of
-from experiments.sweep.runs import best_of, carry_out, coefficients, rates_of, watch_of
+from experiments.sweep.runs import best_of, carry_out, coefficients, rates_of, results_of, watch_of
+from experiments.sweep.threads import settle
 from iemf.classification.stage import ClassificationStage
 from iemf.data.base import AudioVisualData
 from iemf.training import RunFolder, Trainer, TrainingOptions, Window
@@ -66,7 +68,12 @@ def _train(config: RunConfig, data: AudioVisualData, folder: RunFolder, accelera
 
 def main(config: RunConfig) -> None:
     """Train and say how it went."""
-    results = train(replace(config, out=config.out.expanduser()))
+    config = resolve(replace(config, out=config.out.expanduser()))
+    if results_of(config) is None:
+        from experiments.classification.size import trial  # which needs this module
+
+        settle(config, functools.partial(trial, config))
+    results = train(config)
     print(
         f"test accuracy {results['test_accuracy']:.2f} % (audio {results['test_accuracy_audio']:.2f}, "
         f"visual {results['test_accuracy_visual']:.2f}) at epoch {results['best_epoch']}, chosen on validation "

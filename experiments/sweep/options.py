@@ -76,7 +76,7 @@ class SweepOptions:
     """Likewise."""
     seeds: tuple[int, ...] = (0, 1, 2)
     jobs: int | None = None
-    """Runs at a time; by default one on a GPU, one a core (four at most) without."""
+    """Runs at a time; by default one on a GPU; without, one a core, of large runs four at most."""
     collect: bool = False
     """Only tabulate the runs that are finished; train nothing."""
     dry_run: bool = False

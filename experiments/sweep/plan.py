@@ -40,7 +40,7 @@ def describe(runs: Sequence[Run], task: SweepTask) -> str:
         rows.append([size.labels[0], cell[0].upper(), size.labels[1], size.paper, seeds, str(example.epochs),
                      duration(hours)])  # fmt: skip
     header = ["method", "network", "variant", "paper: %", "seeds", "epochs", "time a run"]
-    device = torch.cuda.get_device_name() if torch.cuda.is_available() else f"CPU, {torch.get_num_threads()} threads"
+    device = torch.cuda.get_device_name() if torch.cuda.is_available() else f"CPU, {torch.get_num_threads()} thread(s)"
     rates = ", ".join(f"{' '.join(map(str, like))} {speed:.3g}" for like, speed in speeds.items())
     note = f"{runs[0].dataset}: {len(runs)} runs, {finished} of them finished; about {duration(total)} for the "
     note += f"others, one after another. Training samples a second, timed on {device}: {rates}."

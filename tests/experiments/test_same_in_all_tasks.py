@@ -296,6 +296,16 @@ def test_what_a_run_leaves(task, grids):
         assert all(0 < record["xi_val"] < 1.7617 for record in records)
 
 
+def test_a_network_that_has_learnt_nothing_is_named_with_what_to_try(task, digits_qa, tmp_path):
+    code, _, err = task.sweep(digits_qa, "--variants", "vanilla", "--lr", 1e-12, "--out", tmp_path)
+    assert code == 0, err
+    (line,) = [line for line in err.splitlines() if "near chance" in line]
+    assert line.startswith(f"ann-{task.method}-vanilla-seed0: training accuracy is ")
+    assert "try --lr 3e-12 or 3.3e-13, more than --epochs 1" in line
+    last = RunFolder(tmp_path / "runs" / f"ann-{task.method}-vanilla-seed0").metrics()[-1]
+    assert f"{last['train_accuracy_fused']:.1f} % at the end, near chance ({last['chance']:.1f} %" in line
+
+
 def test_the_gradient_is_clipped_and_the_precision_taken(task, digits_qa, monkeypatch, tmp_path):
     clip, forward = torch.nn.utils.clip_grad_norm_, torch.nn.Linear.forward
     norms, half = set(), set()
