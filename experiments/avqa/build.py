@@ -9,7 +9,7 @@ from torch import nn
 from experiments.avqa import data as qa_data
 from experiments.avqa.options import GROUNDING, RunConfig
 from experiments.sweep.optimizer import optimizer_of
-from experiments.sweep.options import schedule_of
+from experiments.sweep.options import schedule_of, window_of
 from experiments.sweep.runs import watch_of
 from iemf.avqa.baseline import Baseline
 from iemf.avqa.data import AVQAData
@@ -19,7 +19,7 @@ from iemf.avqa.st_avqa import STAVQA
 from iemf.avqa.stages import AnswerStage, GroundedAnswerStage
 from iemf.modulation import InverseEffectiveness, make_modulation
 from iemf.seeds import Stream, mix_seed
-from iemf.training import RunFolder, Trainer, TrainingOptions, Window, checkpoint
+from iemf.training import RunFolder, Trainer, TrainingOptions, checkpoint
 from iemf_snn.rate import RateCoded
 
 MODELS = {"baseline": Baseline, "st-avqa": STAVQA}
@@ -61,7 +61,7 @@ def build_modulation(
         return None
     return make_modulation(
         network.answer.fc_fusion.parameters(), optimizer, gamma=run.gamma, gate=run.gate, scale=run.scale,
-        released=run.recipe == "released", seed=mix_seed(Stream.TASK, run.seed, 1),
+        released=run.recipe == "released", seed=mix_seed(Stream.TASK, run.seed, 1), xi=run.xi,
     )  # fmt: skip
 
 
@@ -74,8 +74,7 @@ def build_trainer(
     drops = tuple(range(run.drop_every, run.epochs, run.drop_every)) if run.drop_every else ()
     common = (network, data.train, data.val, run.batch_size, run.seed, accelerator)
     stage = STAGES[run.model](*common)
-    window = Window(run.modulate_from or 0)
-    options = TrainingOptions(run.epochs, run.seed, run.clip_norm, window, run.progress,
+    options = TrainingOptions(run.epochs, run.seed, run.clip_norm, window_of(run), run.progress,
                               schedule=schedule_of(run, drops))  # fmt: skip
     modulation = build_modulation(run, network, optimizer)
     watch = watch_of(run, {} if run.network == "ann" else {"fusion": network.answer}, accelerator)

@@ -118,7 +118,7 @@ class RunConfig(TrainingConfig, RunBase):
 
 RULES = (
     PLATEAU,
-    of_iemf(),
+    *of_iemf(),
     of_snn("time_steps"),
     ReadBy(("momentum",), lambda run: run.optimizer == "sgd", "`optimizer` sgd"),
     ReadBy(("drop_every",), lambda run: run.schedule in (None, "step"), "`schedule` step"),

@@ -131,5 +131,5 @@ def build_modulation(
         return None
     return make_modulation(
         network.fusion.parameters(), optimizer, gamma=config.gamma, gate=config.gate, scale=config.scale,
-        released=config.recipe == "released", seed=config.seed,
+        released=config.recipe == "released", seed=config.seed, xi=config.xi,
     )  # fmt: skip

@@ -10,7 +10,7 @@ and three PNGs into OUT. Run again, it goes on where it stopped.
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import tyro
 
@@ -54,11 +54,7 @@ def grid(config: CompareConfig) -> list[RunConfig]:
         UserError: see :func:`experiments.sweep.options.checked` and :func:`resolve`.
     """
     config = checked(config, "networks", "methods")
-    shared = fields_of(config, TrainingConfig, progress=config.progress)
-    if config.workers is None and config.dataset != "av-digits":
-        shared["workers"] = max(0, available_cores() // (config.jobs or default_jobs()) - 1)
-    if config.data_root is not None:
-        shared["data_digest"] = digest_of(config.data_root.expanduser().absolute())
+    shared = shared_options(config)
     runs = [
         RunConfig(**shared, network=network, method=method, iemf=variant == "iemf", joint=variant == "joint", seed=seed)
         for network in config.networks
@@ -67,6 +63,16 @@ def grid(config: CompareConfig) -> list[RunConfig]:
         for seed in config.seeds
     ]
     return placed(map(resolve, cells_of_sweep(runs, RULES)), defaults_of, config.out)
+
+
+def shared_options(config: Any) -> dict[str, Any]:
+    """What all runs of a grid take over from its config, which has the fields of TrainingConfig and GridOptions."""
+    shared = fields_of(config, TrainingConfig, progress=config.progress)
+    if config.workers is None and config.dataset != "av-digits":
+        shared["workers"] = max(0, available_cores() // (config.jobs or default_jobs()) - 1)
+    if config.data_root is not None:
+        shared["data_digest"] = digest_of(config.data_root.expanduser().absolute())
+    return shared
 
 
 def with_digest(runs: list[RunConfig]) -> list[RunConfig]:

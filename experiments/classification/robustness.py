@@ -25,7 +25,7 @@ from experiments.sweep.accelerator import accelerated
 from experiments.sweep.allocator import keep_freed_memory
 from experiments.sweep.execution import default_jobs
 from experiments.sweep.memory import enough_for
-from experiments.sweep.options import VARIANTS, check_least
+from experiments.sweep.options import OF_IEMF, VARIANTS, check_least
 from iemf.analysis.style import MODALITY_LABELS
 from iemf.balance import METHODS
 from iemf.classification.evaluate import evaluate
@@ -38,7 +38,7 @@ from iemf.pool import available_cores, in_processes
 from iemf.training import RunFolder, checkpoint
 from iemf.training.record import FREE_FIELDS
 
-READ_BY_SOME = ("time_steps", "gamma", "gate", "scale", "modulate_from")  # by spiking or by IEMF runs; None in others
+READ_BY_SOME = ("time_steps", *OF_IEMF)  # by spiking or by IEMF runs; None in others
 OWN = ("network", "method", "iemf", "joint", "seed", "lif_backend", *FREE_FIELDS)  # may differ in a table
 Condition = tuple[str, float]  # a modality of the test split and its ratio in dB
 
@@ -103,7 +103,7 @@ def refuse_mixed(configs: Sequence[RunConfig], over: Sequence[str] = ()) -> None
     first: dict[str, tuple[object, Path]] = {}
     for config in configs:
         for name, value in vars(config).items():
-            if name in (*OWN, *over) or (value is None and name in READ_BY_SOME):
+            if name in (*OWN, *over) or unread(config, name):
                 continue
             expected, other = first.setdefault(name, (value, config.out))
             if value != expected:
@@ -114,6 +114,11 @@ def refuse_mixed(configs: Sequence[RunConfig], over: Sequence[str] = ()) -> None
         cell = (*config.cell, config.seed, *(getattr(config, name) for name in over))
         if (other := cells.setdefault(cell, config.out)) != config.out:
             raise UserError(f"{other} and {config.out} are the same run; remove one")
+
+
+def unread(config: RunConfig, name: str) -> bool:
+    """Whether an option is read by runs of another variant or network alone."""
+    return config.variant != "iemf" if name in OF_IEMF else config.network != "snn" and name in READ_BY_SOME
 
 
 def refuse_other_data(configs: Sequence[RunConfig]) -> None:

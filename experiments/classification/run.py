@@ -8,10 +8,11 @@ from accelerate.utils import set_seed
 
 from experiments.classification import build
 from experiments.classification.options import RunConfig, resolve
+from experiments.sweep.options import window_of
 from experiments.sweep.runs import best_of, carry_out, coefficients, rates_of, watch_of
 from iemf.classification.stage import ClassificationStage
 from iemf.data.base import AudioVisualData
-from iemf.training import RunFolder, Trainer, TrainingOptions, Window
+from iemf.training import RunFolder, Trainer, TrainingOptions
 from iemf_snn.firing_rate import FiringRates
 
 
@@ -33,7 +34,7 @@ def trainer_of(config: RunConfig, data: AudioVisualData, folder: RunFolder, acce
     stage = ClassificationStage(network, method, data, config.batch_size, config.seed, accelerator, config.workers,
                                 whole_batches=config.recipe == "released")  # fmt: skip
     options = TrainingOptions(
-        config.epochs, config.seed, config.clip_norm, Window(config.modulate_from or 0), config.progress,
+        config.epochs, config.seed, config.clip_norm, window_of(config), config.progress,
         schedule=build.build_schedule(config),
     )  # fmt: skip
     modulation = build.build_modulation(config, network, optimizer)

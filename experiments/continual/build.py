@@ -66,7 +66,7 @@ def build_modulation(run: RunConfig) -> MakeModulation | None:
     def make(network: ContinualNetwork, optimizer: torch.optim.Optimizer, seed: int) -> InverseEffectiveness:
         return make_modulation(
             network.classifier.parameters(), optimizer, gamma=run.gamma, gate=run.gate, scale=run.scale,
-            released=run.recipe == "released", seed=seed,
+            released=run.recipe == "released", seed=seed, xi=run.xi,
         )  # fmt: skip
 
     return make if run.variant == "iemf" else None

@@ -17,6 +17,7 @@ from experiments.sweep.options import (
     of_iemf,
     of_snn,
     shown,
+    window_of,
 )
 from iemf.continual.methods import METHODS
 from iemf.errors import UserError
@@ -103,7 +104,7 @@ class RunConfig(TrainingConfig, RunBase):
         """Epochs of a task in which ξ is applied."""
         if self.recipe == "released" and self.method == "av-cil":
             return RELEASED_WINDOW
-        return Window(self.modulate_from or 0)
+        return window_of(self)
 
     @property
     def head_window(self) -> Window:
@@ -113,7 +114,7 @@ class RunConfig(TrainingConfig, RunBase):
 
 RULES = (
     PLATEAU,
-    of_iemf(),
+    *of_iemf(),
     of_snn("time_steps"),
     ReadBy(("momentum",), lambda run: run.optimizer == "sgd", "`optimizer` sgd"),
     ReadBy(("memory", "exemplar_batch_size"), lambda run: METHODS[run.method].uses_memory, "`method` ssil and av-cil"),
@@ -182,9 +183,9 @@ def check_released(run: RunConfig) -> None:
     if run.network == "snn":
         raise UserError("`recipe` released has no activations that could spike; leave out `networks` snn or `recipe`")
     scale = defaults_of(run)["scale"]
-    if run.variant == "iemf" and (run.scale != scale or run.modulate_from):
+    if run.variant == "iemf" and (run.scale != scale or run.modulate_from or run.modulate_to is not None):
         raise UserError(f"`recipe` released has ξ on the {scale} of {run.method}, in epochs of its own; leave out "
-                        f"`scale` and `modulate_from`")  # fmt: skip
+                        f"`scale`, `modulate_from` and `modulate_to`")  # fmt: skip
     if run.variant == "iemf" and run.epochs <= run.window.first:
         raise UserError(f"`epochs` {shown(run.epochs)}: the released av-cil applies ξ from epoch {run.window.first} on "
                         f"and would never; `epochs` 100 as published, or another `recipe`")  # fmt: skip

@@ -38,8 +38,7 @@ def paired(name: str, rows: Sequence[Sequence[float]]) -> str:
     if not tested:
         return ""
     every = [value for row in tested for value in row]
-    # Without any spread the test is undefined: nothing if all are 0, certain if not.
-    p_values = [ttest_1samp(row, 0).pvalue if len(set(row)) > 1 else float(row[0] == 0) for row in tested]
+    p_values = [p_value(row) for row in tested]
     gains = sum(p < LEVEL and statistics.fmean(row) > 0 for p, row in zip(p_values, tested, strict=True))
     losses = sum(p < LEVEL and statistics.fmean(row) < 0 for p, row in zip(p_values, tested, strict=True))
     return (
@@ -47,6 +46,27 @@ def paired(name: str, rows: Sequence[Sequence[float]]) -> str:
         f"{sum(v < 0 for v in every)} negative; of {len(tested)} rows {gains} gain and {losses} lose by a paired "
         f"t-test at 5 %, uncorrected."
     )
+
+
+def p_value(differences: Sequence[float]) -> float:
+    """Of a two-sided paired t-test of two differences or more. Without any spread the test is undefined: 1 if all are
+    0, else 0."""
+    if len(set(differences)) == 1:
+        return float(differences[0] == 0)
+    return float(ttest_1samp(differences, 0).pvalue)
+
+
+def holm(p_values: Sequence[float]) -> list[float]:
+    """Adjusted p-values of a family of tests, in the order given (Holm 1979).
+
+    The smallest of m is multiplied by m, the next by m − 1, and so on; none becomes smaller than the one before it, or
+    larger than 1. To reject where the adjusted value is below 5 % holds the chance of any false rejection below 5 %.
+    """
+    adjusted, largest = [0.0] * len(p_values), 0.0
+    for rank, place in enumerate(sorted(range(len(p_values)), key=p_values.__getitem__)):
+        largest = max(largest, min(1.0, (len(p_values) - rank) * p_values[place]))
+        adjusted[place] = largest
+    return adjusted
 
 
 def difference(more: BySeed, less: BySeed) -> list[float]:
