@@ -43,13 +43,15 @@ def cells_of(rows: Sequence[dict]) -> Cells:
 
 
 def comparisons(cells: Cells) -> list[dict]:
-    """Of each cell and base: the differences paired by seed; with two seeds or more the p-value of their t-test, and
-    that after Holm's correction over all settings (and methods) of the network that are compared with this base."""
+    """Of each cell but vanilla, with each base: the differences paired by seed; with two seeds or more the p-value of
+    their t-test, and that after Holm's correction over all tests against this base in the network's column."""
     accuracy, found = values(cells, ACCURACY), []
     for cell, by_seed in accuracy.items():
         for base in BASES:
             other = reference(cell, base)
-            if other != cell and (pairs := difference(by_seed, accuracy.get(other, {}))):
+            if cell not in (other, reference(cell, "vanilla")) and (
+                pairs := difference(by_seed, accuracy.get(other, {}))
+            ):
                 record = dict(zip(FIELDS, cell, strict=True)) | {"against": base, "differences": pairs}
                 found.append(record | {"p": p_value(pairs) if len(pairs) > 1 else None, "p_holm": None})
     for network in dict.fromkeys(record["network"] for record in found):

@@ -26,6 +26,22 @@ def test_paired_differences_in_words():
     assert "1 gain and 0 lose" in statistics.paired("A − B", [[1.0, 1.0]])
 
 
+def test_holms_correction_by_hand():
+    """Sorted: 0.01·4, 0.02·3, 0.03·2 (which is not larger than the one before), 0.04·1 (likewise)."""
+    assert statistics.holm([0.04, 0.01, 0.03, 0.02]) == pytest.approx([0.06, 0.04, 0.06, 0.06])
+    assert statistics.holm([0.01, 0.9, 0.2]) == pytest.approx([0.03, 0.9, 0.4])
+    assert statistics.holm([0.6, 0.7]) == [1.0, 1.0]
+    assert statistics.holm([0.3]) == [0.3]
+    assert statistics.holm([]) == []
+
+
+def test_p_of_paired_differences():
+    """1, 2, 3: t = 2·√3 with two degrees of freedom; there p = 1 − t/√(t² + 2)."""
+    assert statistics.p_value([1.0, 2.0, 3.0]) == pytest.approx(1 - 12**0.5 / 14**0.5)
+    assert statistics.p_value([0.0, 0.0]) == 1
+    assert statistics.p_value([2.0, 2.0]) == 0
+
+
 def test_comparisons_are_taken_seed_by_seed_over_all_rows():
     values = {
         ("ann", "a", "vanilla"): {0: 1.0, 1: 2.0, 2: 9.0},
