@@ -14,21 +14,20 @@ from torch import Tensor
 
 from experiments.classification.options import RunConfig
 from experiments.classification.run import train
-from iemf.balance import Method, register
-from iemf.network import Output
+from iemf.balance import Method, Readable, register
 
 
 @register("late", "Late")
 class Late(Method):
-    """loss = (CE(fused) + CE(mean of the heads' logits)) / 2: the heads must also agree without the fusion layer.
+    """loss = (loss(fused) + CE(mean of the heads' logits)) / 2: the heads must also agree without the fusion layer.
 
     The heads are read anew from the features, because those of a vanilla network send no gradient to the encoders.
     """
 
-    def loss(self, output: Output, labels: Tensor, epoch: int) -> Tensor:
+    def loss(self, fused: Tensor, output: Readable, labels: Tensor, epoch: int) -> Tensor:
         logits = [head(output.features[modality]) for modality, head in self.network.heads.items()]
         late = F.cross_entropy(sum(logits) / len(logits), labels)
-        return (F.cross_entropy(output.logits.fused, labels) + late) / 2
+        return (fused + late) / 2
 
 
 def main(out: Path, epochs: int = 1, width: int = 8) -> dict[str, dict]:

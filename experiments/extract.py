@@ -19,6 +19,7 @@ from torch import Tensor, nn
 from tqdm import tqdm
 
 from experiments.sweep import command_line
+from experiments.sweep.options import check_least
 from experiments.sweep.runs import say
 from iemf.continual import public
 from iemf.continual.public import Lists
@@ -84,10 +85,7 @@ def check(config: ExtractConfig) -> None:
         raise UserError("--task avqa needs --vggish, the file of VGGish's weights (docs/features.md)")
     if not 0 <= config.max_missing < 1:
         raise UserError(f"--max-missing {config.max_missing} must be 0 or more and below 1")
-    if config.batch_size < 1:
-        raise UserError(f"--batch-size {config.batch_size} must be 1 or more")
-    if config.workers is not None and config.workers < 0:
-        raise UserError(f"--workers {config.workers} must be 0 or more")
+    check_least(config, {"batch_size": 1, "workers": 0})
     if config.precision == "fp16" and not torch.cuda.is_available():
         raise UserError("--precision fp16 needs a CUDA device; use bf16 or fp32 on the CPU")
 

@@ -70,12 +70,7 @@ def modality_strength(logits: Tensor, labels: Tensor) -> Tensor:
 
     Shapes and errors as in :func:`true_class_probability`.
     """
-    return true_class_probability(logits, labels).sum(-1) / counted(labels)
-
-
-def counted(labels: Tensor) -> Tensor:
-    """How many labels are not IGNORED, at least 1, 0-dim."""
-    return (labels != IGNORED).sum().clamp(min=1)
+    return true_class_probability(logits, labels).sum(-1) / (labels != IGNORED).sum().clamp(min=1)
 
 
 def inverse_effectiveness(

@@ -1,5 +1,6 @@
 """The audio-visual network: two encoders, one fusion layer, a classification head per modality."""
 
+from collections.abc import Mapping
 from typing import NamedTuple
 
 from torch import Tensor, nn
@@ -67,3 +68,13 @@ class AudioVisualNetwork(nn.Module):
     def heads(self) -> dict[str, nn.Module]:
         """By modality."""
         return {"audio": self.audio_head, "visual": self.visual_head}
+
+    @property
+    def splits(self) -> bool:
+        """Whether the fused logits are a sum over modalities."""
+        return hasattr(self.fusion, "contributions")
+
+    def contributions(self, features: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        """The modalities' parts of the fused logits, [B, C] each, from their features [B, F]."""
+        names = ("audio", "visual")
+        return dict(zip(names, self.fusion.contributions(*(features[name] for name in names)), strict=True))

@@ -8,22 +8,24 @@ from torch import nn
 
 from experiments.avqa import data as qa_data
 from experiments.avqa.options import GROUNDING, RunConfig
-from experiments.sweep.optimizer import optimizer_of
+from experiments.sweep.balance import PLAIN
+from experiments.sweep.build import balance_of, modulation_of
+from experiments.sweep.features import optimizer_of
 from experiments.sweep.options import schedule_of, window_of
 from experiments.sweep.runs import watch_of
+from iemf.avqa.answer import Answering
 from iemf.avqa.baseline import Baseline
 from iemf.avqa.data import AVQAData
 from iemf.avqa.grounding import MatchNetwork
 from iemf.avqa.match import MatchStage
 from iemf.avqa.st_avqa import STAVQA
 from iemf.avqa.stages import AnswerStage, GroundedAnswerStage
-from iemf.modulation import InverseEffectiveness, make_modulation
 from iemf.seeds import Stream, mix_seed
 from iemf.training import RunFolder, Trainer, TrainingOptions, checkpoint
 from iemf_snn.rate import RateCoded
 
 MODELS = {"baseline": Baseline, "st-avqa": STAVQA}
-STAGES = {"baseline": AnswerStage, "st-avqa": GroundedAnswerStage, GROUNDING: MatchStage}
+STAGES = {"baseline": AnswerStage, "st-avqa": GroundedAnswerStage}
 
 
 def build_data(run: RunConfig) -> AVQAData:
@@ -38,7 +40,7 @@ def activation(run: RunConfig) -> nn.Module:
     return nn.Identity() if run.recipe == "released" else nn.Tanh()
 
 
-def build_network(run: RunConfig, data: AVQAData, taught: bool = True) -> Baseline | STAVQA | MatchNetwork:
+def build_network(run: RunConfig, data: AVQAData, taught: bool = True) -> Answering | MatchNetwork:
     """With initial weights of the run's seed; if ``taught``, ST-AVQA with those that stage 1 has learnt."""
     torch.manual_seed(mix_seed(Stream.TASK, run.seed))
     if run.model == GROUNDING:
@@ -53,18 +55,6 @@ def build_network(run: RunConfig, data: AVQAData, taught: bool = True) -> Baseli
     return network
 
 
-def build_modulation(
-    run: RunConfig, network: nn.Module, optimizer: torch.optim.Optimizer
-) -> InverseEffectiveness | None:
-    """ξ on fc_fusion, of the runs with it; with Adam on its step. Released: on the gradient, with noise."""
-    if run.variant != "iemf":
-        return None
-    return make_modulation(
-        network.answer.fc_fusion.parameters(), optimizer, gamma=run.gamma, gate=run.gate, scale=run.scale,
-        released=run.recipe == "released", seed=mix_seed(Stream.TASK, run.seed, 1), xi=run.xi,
-    )  # fmt: skip
-
-
 def build_trainer(
     run: RunConfig, data: AVQAData, folder: RunFolder, accelerator: Accelerator, taught: bool = True
 ) -> Trainer:
@@ -73,9 +63,13 @@ def build_trainer(
     optimizer = optimizer_of(run, network)
     drops = tuple(range(run.drop_every, run.epochs, run.drop_every)) if run.drop_every else ()
     common = (network, data.train, data.val, run.batch_size, run.seed, accelerator)
-    stage = STAGES[run.model](*common)
+    seed = mix_seed(Stream.TASK, run.seed, 1)
+    if run.model == GROUNDING:
+        stage, modulation = MatchStage(*common), None
+    else:
+        stage = STAGES[run.model](*common, balance=balance_of(run, run.balance or PLAIN, network, optimizer, seed))
+        modulation = modulation_of(run, network, optimizer, seed)
     options = TrainingOptions(run.epochs, run.seed, run.clip_norm, window_of(run), run.progress,
                               schedule=schedule_of(run, drops))  # fmt: skip
-    modulation = build_modulation(run, network, optimizer)
     watch = watch_of(run, {} if run.network == "ann" else {"fusion": network.answer}, accelerator)
     return Trainer(stage, optimizer, options, folder, accelerator, modulation, watch=watch)

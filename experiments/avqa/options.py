@@ -4,20 +4,19 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, ClassVar, Literal
 
-from experiments.sweep import published
+from experiments.sweep import features, published
+from experiments.sweep.balance import OF_METHODS, BalancedRun, balanced_labels
+from experiments.sweep.features import check_features, with_optimizer
 from experiments.sweep.options import (
     OF_IEMF,
-    PLATEAU,
     CommonOptions,
     ReadBy,
-    RunBase,
     Variant,
     check_common,
     check_least,
     filled,
-    of_iemf,
-    of_snn,
 )
+from iemf.balance import METHODS
 from iemf.errors import UserError
 
 DatasetName = Literal["av-digits-qa", "music-avqa"]
@@ -44,12 +43,12 @@ RATES = {"sgd": 1e-2, "adam": 1e-4}
 CACHE = Path("runs/av-digits-qa")
 
 
-MODEL_LABELS = {"baseline": "baseline", "st-avqa": "ST-AVQA", GROUNDING: "grounding"}
+MODEL_LABELS = balanced_labels({"baseline": "baseline", "st-avqa": "ST-AVQA", GROUNDING: "grounding"})
 
 
 @dataclass(frozen=True)
 class TrainingConfig(CommonOptions):
-    """What every run of a comparison shares. None stands for the default of the data set and the recipe."""
+    """What every run of a comparison shares."""
 
     dataset: DatasetName = "av-digits-qa"
     """av-digits-qa is embedded (extra "digits"): scenes of digits, seen and spoken. music-avqa needs --data-root."""
@@ -61,16 +60,9 @@ class TrainingConfig(CommonOptions):
     """paper: He et al. 2025. original: optimiser and epochs of Li et al. 2022. released: as the code released with
     He et al. 2025: momentum and a schedule, no tanh around the fusion layer, noise on its gradient after ξ.
     av-digits-qa has an optimiser and epochs of its own, so original is nothing to it."""
-    epochs: int | None = None
     match_epochs: int | None = None
     """st-avqa: of stage 1, which learns whether sound and picture belong together."""
-    batch_size: int | None = None
-    """Questions in a step."""
     optimizer: Literal["sgd", "adam"] | None = None
-    lr: float | None = None
-    momentum: float | None = None
-    """sgd: momentum."""
-    weight_decay: float | None = None
     drop_every: int | None = None
     """step: epochs after which the learning rate falls to a tenth, again and again."""
     width: int | None = None
@@ -78,7 +70,7 @@ class TrainingConfig(CommonOptions):
 
 
 @dataclass(frozen=True)
-class RunConfig(TrainingConfig, RunBase):
+class RunConfig(TrainingConfig, BalancedRun):
     """One model on one data set with one seed."""
 
     task: ClassVar[str] = "avqa"
@@ -90,7 +82,7 @@ class RunConfig(TrainingConfig, RunBase):
     @property
     def cell(self) -> tuple[str, str, str, tuple[str, ...]]:
         """(network, model, variant, blind to)."""
-        return self.network, self.model, self.variant, self.blind
+        return self.network, self.balanced(self.model), self.variant, self.blind
 
     @property
     def parts(self) -> list[str]:
@@ -98,8 +90,10 @@ class RunConfig(TrainingConfig, RunBase):
         return [*self.cell[:3], *(f"no-{kind}" for kind in self.blind)]
 
     def paper(self) -> str | None:
-        """What Table S5 has for it: ANNs on MUSIC-AVQA."""
-        if self.network != "ann" or self.dataset != "music-avqa" or self.blind or self.model == GROUNDING:
+        """What Table S5 has for it: ANNs on MUSIC-AVQA, without balancing."""
+        if self.network != "ann" or self.dataset != "music-avqa" or self.blind or self.balance is not None:
+            return None
+        if self.model == GROUNDING:
             return None
         return published.avqa_sentence(self.model, self.variant)
 
@@ -110,17 +104,15 @@ class RunConfig(TrainingConfig, RunBase):
     @property
     def grounding(self) -> "RunConfig":
         """Stage 1 of a run: one for all networks, variants and options of IEMF."""
-        return replace(self, model=GROUNDING, network="ann", variant="vanilla", blind=(), epochs=self.match_epochs,
-                       match_epochs=None, **dict.fromkeys((*OF_IEMF, *SCHEDULE, "time_steps")),
+        return replace(self, model=GROUNDING, network="ann", variant="vanilla", blind=(), balance=None,
+                       epochs=self.match_epochs, match_epochs=None,
+                       **dict.fromkeys((*OF_IEMF, *SCHEDULE, *OF_METHODS, "time_steps")),
                        **(PUBLISHED_MATCH if self.dataset == "music-avqa" else {}),
                        out=self.out.parent / f"{GROUNDING}-seed{self.seed}")  # fmt: skip
 
 
 RULES = (
-    PLATEAU,
-    *of_iemf(),
-    of_snn("time_steps"),
-    ReadBy(("momentum",), lambda run: run.optimizer == "sgd", "`optimizer` sgd"),
+    *features.RULES,
     ReadBy(("drop_every",), lambda run: run.schedule in (None, "step"), "`schedule` step"),
     ReadBy(("match_epochs",), lambda run: run.model == "st-avqa", "`model` st-avqa"),
     ReadBy(("cache",), lambda run: run.dataset == "av-digits-qa", "`dataset` av-digits-qa"),
@@ -132,12 +124,8 @@ def defaults_of(run: RunConfig) -> dict[str, Any]:
     chosen = dict(EMBEDDED if run.dataset == "av-digits-qa" else RECIPES[run.recipe])
     if run.dataset != "av-digits-qa" and run.recipe == "original":
         chosen["epochs"] = ORIGINAL_EPOCHS.get(run.model, chosen["epochs"])
-    if run.optimizer not in (None, chosen["optimizer"]):
-        chosen |= {"optimizer": run.optimizer, "lr": RATES[run.optimizer]}
-    if run.optimizer == "sgd":
-        chosen.setdefault("momentum", 0.0)
-    scale = "step" if chosen["optimizer"] == "adam" and run.recipe != "released" else "gradient"
-    return chosen | {"gamma": 1.0, "gate": "tanh", "scale": scale, "modulate_from": 0, "time_steps": 4, "cache": CACHE}
+    chosen = with_optimizer(run, chosen, RATES) | {"cache": CACHE}
+    return chosen | ({"scale": "gradient"} if run.recipe == "released" else {})
 
 
 def resolve(run: RunConfig) -> RunConfig:
@@ -150,17 +138,15 @@ def resolve(run: RunConfig) -> RunConfig:
     check_common(run)
     check_least(run, {"epochs": 1, "match_epochs": 1, "batch_size": 2, "width": 4, "drop_every": 1, "momentum": 0,
                       "weight_decay": 0})  # fmt: skip
+    if run.balance is not None and METHODS[run.balance].needs_split:
+        raise UserError(f"`balance` {run.balance} needs a fusion whose logits split by modality, and those of question "
+                        f"answering do not: behind the fusion layer come the question and another layer; leave it "
+                        f"out")  # fmt: skip
     if run.schedule == "step" and run.drop_every is None:
         raise UserError("`schedule` step needs `drop_every`: this recipe has none")
     if run.width % 4:
         raise UserError(f"`width` {run.width} must be a multiple of 4, the number of attention heads")
-    if (run.data_root is None) != (run.dataset == "av-digits-qa"):
-        remedy = "is embedded; leave it out" if run.data_root else "needs it: the folder with json/ and features"
-        raise UserError(f"`data_root` {run.data_root}: `dataset` {run.dataset} {remedy}")
-    if run.dataset == "av-digits-qa" and run.recipe == "original":
-        raise UserError("`recipe` original is an optimiser and epochs, and av-digits-qa has its own; leave it out")
-    if run.recipe == "released" and run.network == "snn":
-        raise UserError("`recipe` released has no activations that could spike; leave out `networks` snn or `recipe`")
+    check_features(run, "av-digits-qa", "the folder with json/ and features")
     if run.recipe == "released" and run.scale == "step":
         raise UserError("`recipe` released has ξ on the gradient; leave out `scale` or use `recipe` paper")
     return run

@@ -6,6 +6,7 @@ from pathlib import Path
 from experiments.avqa import data as qa_data
 from experiments.avqa.options import MODEL_LABELS, RunConfig
 from experiments.sweep import published
+from experiments.sweep.balance import stretched
 from experiments.sweep.command_line import as_options
 from experiments.sweep.report import Cells, Done, cells_of, note, summarise, write_results
 from experiments.sweep.runs import say
@@ -19,7 +20,7 @@ from iemf.avqa.accuracy import COLUMNS, OVERALL
 from iemf.avqa.digit_scenes import Scene
 from iemf.avqa.questions import Question
 from iemf.errors import UserError
-from iemf.files import read_json, write_atomically
+from iemf.files import read_json
 
 FIELDS = ("network", "model", "variant", "blind")
 ACCURACY = "test_accuracy"
@@ -42,14 +43,12 @@ SCENES, QUESTIONS = 3, 4  # of the picture
 def write(done: Done, out: Path, unfinished: int) -> str:
     """Write everything into ``out`` and return the tables as Markdown."""
     cells, example = cells_of(done), done[0][0]
-    out.mkdir(parents=True, exist_ok=True)
-    table = markdown(cells, example, unfinished)
-    write_atomically(out / "table.md", table + "\n")
+    table = markdown(cells, done, unfinished)
     records = summarise(cells, FIELDS, QUANTITIES)
     for record, cell in zip(records, cells, strict=True):
         record["test_accuracy_by_type"] = {name: summary(list(of.values()))
                                            for name, of in by_column(cells, cell).items()}  # fmt: skip
-    write_results(done, records, out)
+    write_results(done, table, records, out)
     seeing = {cell[:3]: {name: list(of.values()) for name, of in by_column(cells, cell).items()}
               for cell in cells if not cell[3]}  # fmt: skip
     title = f"{example.dataset}, {example.epochs} epochs, n = {max(map(len, cells.values()))} seed(s)"
@@ -73,9 +72,9 @@ def label(cell: Cell) -> list[str]:
     return [MODEL_LABELS[model], network.upper(), BLIND_LABELS[blind] if blind else VARIANT_LABELS[variant]]
 
 
-def markdown(cells: Cells, example: RunConfig, unfinished: int) -> str:
+def markdown(cells: Cells, done: Done, unfinished: int) -> str:
     """Table S5's columns, a row a cell; what ξ itself changes; how far the blind are behind."""
-    numbers = {cell: by_column(cells, cell) for cell in cells}
+    example, numbers = done[0][0], {cell: by_column(cells, cell) for cell in cells}
     columns = [name for name in COLUMNS if all(name in of for of in numbers.values())]
     rows = [[*label(cell), *(plus_minus(list(of[name].values())) for name in columns)] for cell, of in numbers.items()]
     if example.dataset == "music-avqa":
@@ -91,7 +90,7 @@ def markdown(cells: Cells, example: RunConfig, unfinished: int) -> str:
     what = f"Test accuracy in %, A, V, AV and all: averages over questions; {{seeds}}. {example.dataset}, recipe "
     what += f"{example.recipe}, {example.epochs} epochs, {example.optimizer} with lr {example.lr:g}"
     what += f", a tenth of it every {example.drop_every} epochs" if example.drop_every else ""
-    what += "; validation chooses the epoch, test is read after it."
+    what += "; validation chooses the epoch, test is read after it." + stretched(done, "balance")
     if unknown := next(iter(next(iter(cells.values())).values()))["unknown_answers"]:
         what += f" {unknown} test answers never occur in train and count as wrong."
     return "\n\n".join([*parts, note(cells, {ACCURACY: ""}, what, unfinished)])
@@ -126,7 +125,7 @@ def draw_scenes(done: Done, path: Path) -> None:
     chosen: dict[str, RunConfig] = {}
     for run, _ in done:  # of the first seed; the last variant, so IEMF where there is one
         if not run.blind and run.network == done[0][0].network and run.seed == done[0][0].seed:
-            chosen[f"{MODEL_LABELS[run.model]}, {VARIANT_LABELS[run.variant]}"] = run
+            chosen[f"{MODEL_LABELS[run.cell[1]]}, {VARIANT_LABELS[run.variant]}"] = run
     by_model = {run.model: (name, run) for name, run in chosen.items()}
     given = {name: read_json(run.out / "predictions.json") for name, run in by_model.values()}
     example_run = done[0][0]

@@ -2,7 +2,7 @@
 
 import contextlib
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
 
@@ -23,8 +23,9 @@ from experiments.avqa.options import (
     resolve,
 )
 from experiments.sweep import published
+from experiments.sweep.balance import BalancedSweep, stored_names
 from experiments.sweep.execution import sweep
-from experiments.sweep.options import Network, SweepOptions, cells_of_sweep, checked, fields_of, placed
+from experiments.sweep.options import Network, cells_of_sweep, checked, fields_of, placed
 from experiments.sweep.plan import FORWARD
 from experiments.sweep.runs import best_of, carry_out, coefficients, rates_of, say, shared_digest
 from experiments.sweep.task import Size, SweepTask, Trial
@@ -42,7 +43,7 @@ BLIND = (("audio",), ("visual",), ("audio", "visual"))
 
 
 @dataclass(frozen=True)
-class AVQAConfig(SweepOptions, TrainingConfig):
+class AVQAConfig(BalancedSweep, TrainingConfig):
     """Run or collect a grid of models x variants x networks x seeds, and tabulate it."""
 
     networks: Annotated[tuple[Network, ...], tyro.conf.arg(aliases=["--network"])] = ("ann",)
@@ -57,14 +58,15 @@ class AVQAConfig(SweepOptions, TrainingConfig):
 
 def grid(config: AVQAConfig) -> list[RunConfig]:
     """One resolved run a cell and seed; the blind ones last."""
-    config = checked(config, "networks", "models")
+    config = checked(config, "networks", "models", "balance")
     places = {name: None if (value := getattr(config, name)) is None else value.expanduser()
               for name in ("cache", "data_root")}  # fmt: skip
     shared = fields_of(config, TrainingConfig, progress=config.progress, **places)
-    cells = [(n, m, v, ()) for n in config.networks for m in config.models for v in config.variants]
-    cells += [("ann", "baseline", "vanilla", blind) for blind in BLIND if config.blind]
-    runs = [RunConfig(**shared, network=n, model=m, variant=v, blind=blind, seed=seed)
-            for n, m, v, blind in cells for seed in config.seeds]  # fmt: skip
+    cells = [(n, m, b, v, ()) for n in config.networks for m in config.models for b in stored_names(config.balance)
+             for v in config.variants]  # fmt: skip
+    cells += [("ann", "baseline", None, "vanilla", blind) for blind in BLIND if config.blind]
+    runs = [RunConfig(**shared, network=n, model=m, balance=b, variant=v, blind=blind, seed=seed)
+            for n, m, b, v, blind in cells for seed in config.seeds]  # fmt: skip
     return placed(map(resolve, cells_of_sweep(runs, RULES)), defaults_of, config.out)
 
 
@@ -144,8 +146,7 @@ def with_digest(runs: list[RunConfig]) -> list[RunConfig]:
     Raises:
         UserError: finished runs of one table were trained on different data.
     """
-    digests = shared_digest(runs, lambda run: build.build_data(run).about["digest"])
-    runs = [replace(run, data_digest=digest) for run, digest in zip(runs, digests, strict=True)]
+    runs = shared_digest(runs, lambda run: build.build_data(run).about["digest"])
     other = next((run for run in runs if run.data_digest != runs[0].data_digest), None)
     if other is not None:
         raise UserError(f"{runs[0].out} and {other.out} were trained on different data; remove one of the folders")
@@ -157,7 +158,7 @@ def size_of(run: RunConfig) -> Size:
     data = build.build_data(run)
     samples = run.epochs * (len(data.train) + FORWARD * len(data.val)) + FORWARD * len(data.test)
     paper = published.avqa_overall(run.model, run.variant) if run.paper() is not None else None
-    label = MODEL_LABELS[run.model]
+    label = MODEL_LABELS[run.cell[1]]
     variant = "blind to " + " and ".join(run.blind) if run.blind else run.variant
     return Size(samples, lambda accelerator: trial(run, accelerator), (label, run.network.upper()), (label, variant),
                 "–" if paper is None else f"{paper:.2f}")  # fmt: skip

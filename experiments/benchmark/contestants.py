@@ -63,31 +63,24 @@ def multi_step(name: str, x: Tensor):
         import snntorch
 
         neuron = snntorch.Leaky(beta=0.5, threshold=0.5, reset_mechanism="zero", reset_delay=False).to(x.device)
-
-        def over_time(x: Tensor) -> Tensor:
-            state, spikes = neuron.init_leaky(), []
-            for step in x:
-                spike, state = neuron(step, state)
-                spikes.append(spike)
-            return torch.stack(spikes)
-
-        return over_time
+        return lambda x: over_time(neuron, x, neuron.init_leaky())
     if name == "norse":
         from norse.torch.functional.lif_box import LIFBoxParameters
         from norse.torch.module.lif_box import LIFBoxCell
 
         parameters = LIFBoxParameters(tau_mem_inv=torch.as_tensor(500.0), v_th=torch.as_tensor(0.5))  # dt = 1 ms
         cell = LIFBoxCell(parameters).to(x.device)
-
-        def over_time(x: Tensor) -> Tensor:
-            state, spikes = None, []
-            for step in x:
-                spike, state = cell(step, state)
-                spikes.append(spike)
-            return torch.stack(spikes)
-
-        return over_time
+        return lambda x: over_time(cell, x, None)
     raise ValueError(f"no contestant {name!r}")
+
+
+def over_time(cell: nn.Module, x: Tensor, state: object) -> Tensor:
+    """Spikes [T, ...] of a neuron that is called once a step."""
+    spikes = []
+    for step in x:
+        spike, state = cell(step, state)
+        spikes.append(spike)
+    return torch.stack(spikes)
 
 
 def step(name: str, job: dict, device: torch.device):

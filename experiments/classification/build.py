@@ -10,7 +10,6 @@ import iemf_snn
 from experiments.classification.options import RunConfig
 from experiments.sweep.options import schedule_of
 from experiments.sweep.runs import say
-from iemf.balance import METHODS, Method
 from iemf.data.audio import SpectrogramForm
 from iemf.data.base import AudioVisualData
 from iemf.data.clips import View
@@ -19,7 +18,6 @@ from iemf.data.sets import av_digits, folder, prepared
 from iemf.data.sets.digest import digest_of
 from iemf.errors import UserError
 from iemf.fusion import FUSIONS
-from iemf.modulation import InverseEffectiveness, make_modulation
 from iemf.network import AudioVisualNetwork
 from iemf.training.schedule import Schedule
 
@@ -75,26 +73,11 @@ def encoder_factory(config: RunConfig):
 
 
 def build_network(config: RunConfig, data: AudioVisualData) -> AudioVisualNetwork:
-    """The network for a data set, from the global random state."""
-    return network_of(config, data.audio_channels, data.visual_channels, len(data.classes))
-
-
-def network_of(config: RunConfig, audio_channels: int, visual_channels: int, classes: int) -> AudioVisualNetwork:
-    """Two encoders, the fusion layer and two heads, from the global random state."""
-    make_encoder = encoder_factory(config)
-    audio, visual = make_encoder(audio_channels), make_encoder(visual_channels)
+    """Two encoders, the fusion layer and two heads for a data set, from the global random state."""
+    make_encoder, classes = encoder_factory(config), len(data.classes)
+    audio, visual = make_encoder(data.audio_channels), make_encoder(data.visual_channels)
     fusion = FUSIONS[config.fusion](audio.features, classes)
     return AudioVisualNetwork(audio, visual, fusion, audio.features, classes, config.variant != "vanilla")
-
-
-def build_method(config: RunConfig, network: AudioVisualNetwork, optimizer: torch.optim.Optimizer) -> Method:
-    """The balancing method, on a network that is already on its device."""
-    method = METHODS[config.method](network, seed=config.seed, recipe=config.recipe)
-    if method.has_factors:
-        method.use_optimizer(optimizer, config.balance_scale)
-    if method.has_schedule:
-        method.use_epochs(config.epochs, config.method_epochs)
-    return method
 
 
 def build_optimizer(config: RunConfig, network: AudioVisualNetwork) -> torch.optim.Optimizer:
@@ -121,15 +104,3 @@ def decayed(network: AudioVisualNetwork, weight_decay: float) -> list[dict]:
 def build_schedule(config: RunConfig) -> Schedule:
     """Of the learning rate; a step is a tenth from epoch lr_drop on."""
     return schedule_of(config, () if config.lr_drop is None or config.lr_drop < 0 else (config.lr_drop,))
-
-
-def build_modulation(
-    config: RunConfig, network: AudioVisualNetwork, optimizer: torch.optim.Optimizer
-) -> InverseEffectiveness | None:
-    """IEMF on the fusion layer's parameters; None for vanilla and joint learning."""
-    if config.variant != "iemf":
-        return None
-    return make_modulation(
-        network.fusion.parameters(), optimizer, gamma=config.gamma, gate=config.gate, scale=config.scale,
-        released=config.recipe == "released", seed=config.seed, xi=config.xi,
-    )  # fmt: skip

@@ -42,7 +42,7 @@ class CompareConfig(SweepOptions, TrainingConfig):
     """Run or collect a grid of methods x variants x networks x seeds and tabulate it."""
 
     networks: Annotated[tuple[Network, ...], tyro.conf.arg(aliases=["--network"])] = ("ann", "snn")
-    methods: Annotated[tuple[MethodName, ...], tyro.conf.arg(aliases=["--method"])] = PAPER_METHODS
+    methods: Annotated[tuple[MethodName, ...], tyro.conf.arg(aliases=["--method", "--balance"])] = PAPER_METHODS
     out: Path = Path("runs/compare")
     """Folder of the table; the runs go into OUT/runs."""
 

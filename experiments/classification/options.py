@@ -4,12 +4,15 @@ import math
 import os
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
-from typing import Any, ClassVar, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 import torch
+import tyro
 
 from experiments.sweep import published
+from experiments.sweep.balance import of_methods
 from experiments.sweep.options import (
+    DEFAULTS,
     PLATEAU,
     CommonOptions,
     ReadBy,
@@ -66,7 +69,7 @@ ADAPTIVE_LR = 1e-3
 
 @dataclass(frozen=True)
 class TrainingConfig(CommonOptions):
-    """What every run of a comparison shares. None stands for the default of the recipe and the data set."""
+    """What every run of a comparison shares."""
 
     dataset: DatasetName = "av-digits"
     """av-digits is embedded (extra "digits"); folder is a tree of your own; the others are prepared first."""
@@ -74,13 +77,7 @@ class TrainingConfig(CommonOptions):
     """all but av-digits: what experiments.prepare made; folder: that, or the tree itself."""
     recipe: Literal["paper", "released"] = "paper"
     """released does as the code released with the paper does, where it departs from the paper."""
-    epochs: int | None = None
-    batch_size: int | None = None
     optimizer: Literal["sgd", "adam", "adamw"] | None = None
-    lr: float | None = None
-    momentum: float | None = None
-    """sgd: momentum."""
-    weight_decay: float | None = None
     lr_drop: int | None = None
     """step: divide the learning rate by ten from this epoch on; -1: never."""
     width: int | None = None
@@ -89,11 +86,6 @@ class TrainingConfig(CommonOptions):
     """The first convolution: 7x7-pool as published; 7x7 leaves out the pool behind it, the default for images below 64
     pixels, av-digits among them; 3x3 keeps the image's size, as ResNets for CIFAR do."""
     fusion: Literal["concat", "sum", "film", "gated"] = "concat"
-    balance_scale: Literal["gradient", "step"] | None = None
-    """mslr, ogm-ge: what their factors multiply; by default the gradient for sgd, the step for adam and adamw."""
-    method_epochs: int | None = None
-    """mslr, ogm-ge, lfm: the length of run, in epochs, that their schedules in epochs are meant for; they are stretched
-    over --epochs. 100 by default, that of He et al. 2025."""
     lif_backend: Literal["numba", "cupy", "torch", "spikingjelly", "auto"] | None = None
     """snn: what computes the neuron; auto by default: numba (CPU) or cupy (CUDA), torch where neither can."""
     neuron: Literal["lif", "plif"] | None = None
@@ -130,7 +122,7 @@ class RunConfig(TrainingConfig, RunBase):
     """Train one audio-visual classifier; the best epoch is chosen on validation, test is read once."""
 
     task: ClassVar[str] = "classification"
-    method: MethodName = "concat"
+    method: Annotated[MethodName, tyro.conf.arg(aliases=["--balance"])] = "concat"
     iemf: bool = False
     """Joint learning (L_av + L_a + L_v) with the fusion layer's update scaled by ξ."""
     joint: bool = False
@@ -180,8 +172,7 @@ RULES = (
     ReadBy(("data_root", "image_size", "spectrogram", "spectrogram_size", "split_seed", "frames", "seconds"),
            lambda run: run.dataset != "av-digits", "data sets other than av-digits"),
     ReadBy(("momentum",), lambda run: run.optimizer in (None, "sgd"), "`optimizer` sgd"),
-    ReadBy(("balance_scale",), lambda run: METHODS[run.method].has_factors, "`method` mslr and ogm-ge"),
-    ReadBy(("method_epochs",), lambda run: METHODS[run.method].has_schedule, "`method` mslr, ogm-ge and lfm"),
+    *of_methods("method"),
 )  # fmt: skip
 
 
@@ -205,11 +196,10 @@ def defaults_of(config: RunConfig) -> dict[str, Any]:
         defaults |= {"stem": "7x7" if small else "7x7-pool"}
     scale = "step" if optimizer in ADAPTIVE and config.recipe == "paper" else "gradient"
     window = RELEASED_MODULATE_FROM.get(config.dataset, 0) if config.recipe == "released" else 0
-    defaults["method_epochs"] = PAPER["epochs"]
-    defaults |= {"gamma": 1.0, "gate": "tanh", "scale": scale, "modulate_from": window}
+    defaults |= DEFAULTS | {"scale": scale, "modulate_from": window, "lif_backend": "auto",
+                            "norm_gain": 1.0 if config.recipe == "released" else None}  # fmt: skip
     if optimizer in ADAPTIVE:  # not stored where it is the gradient, as it always was
         defaults["balance_scale"] = scale
-    defaults |= {"time_steps": 4, "lif_backend": "auto", "norm_gain": 1.0 if config.recipe == "released" else None}
     defaults.setdefault("workers", max(0, (os.cpu_count() or 1) - 1))
     return defaults
 
@@ -256,9 +246,9 @@ def check_ranges(config: RunConfig) -> None:
     if config.batch_size == 1:
         raise UserError("`batch_size` 1: a batch of one has no batch statistics; use 2 or more")
     check_common(config)
-    check_least(config, {"epochs": 1, "method_epochs": 1, "batch_size": 2, "width": 1, "workers": 0, "frames": 1,
-                         "image_size": 32, "spectrogram_size": 32, "split_seed": 0, "weight_decay": 0, "momentum": 0,
-                         "norm_gain": 1e-3, "seconds": SHORTEST_SOUND})  # fmt: skip
+    check_least(config, {"epochs": 1, "batch_size": 2, "width": 1, "workers": 0, "frames": 1, "image_size": 32,
+                         "spectrogram_size": 32, "split_seed": 0, "weight_decay": 0, "momentum": 0, "norm_gain": 1e-3,
+                         "seconds": SHORTEST_SOUND})  # fmt: skip
     if config.seconds is not None and config.seconds > LONGEST_SOUND:
         raise UserError(f"`seconds` {shown(config.seconds)} must be {LONGEST_SOUND} or less")
     for name in SNRS:

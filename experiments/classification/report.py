@@ -5,6 +5,7 @@ from pathlib import Path
 
 from experiments.classification.options import RunConfig
 from experiments.sweep import published
+from experiments.sweep.balance import stretched
 from experiments.sweep.report import Cells, Done, cells_of, note, summarise, values, variants_of, write_results
 from experiments.sweep.statistics import difference, plus_minus
 from experiments.sweep.table import csv_text, table_lines
@@ -23,10 +24,8 @@ LABELS = {name: method.label for name, method in METHODS.items()}
 def write(done: Done, out: Path, unfinished: int) -> str:
     """Write everything into ``out`` and return the table as Markdown."""
     cells = cells_of(done)
-    out.mkdir(parents=True, exist_ok=True)
     table = markdown(cells, done, unfinished)
-    write_atomically(out / "table.md", table + "\n")
-    write_results(done, summarise(cells, ("network", "method", "variant"), QUANTITIES), out)
+    write_results(done, table, summarise(cells, ("network", "method", "variant"), QUANTITIES), out)
     write_atomically(out / "results.csv", as_csv(done))
     write_atomically(out / "epochs.csv", epochs_as_csv(done))
     draw(done, cells, out)
@@ -60,7 +59,7 @@ def markdown(cells: Cells, done: Done, unfinished: int) -> str:
         f"Test accuracy in %, {{seeds}}. {example.dataset}, ResNet-18 of width {example.width}, stem {example.stem}, "
     )
     what += f"{example.fusion} fusion, {schedule(example)}; the epoch is chosen on validation, test is read once."
-    what += stretched(done) + late(cells, example)
+    what += stretched(done, "method") + late(cells, example)
     if "iemf" in variants and "vanilla" in variants and "joint" not in variants:
         what += " IEMF − vanilla is what ξ and the heads' losses do together; the variant joint would tell them apart."
     return "\n".join([table_lines(header, rows), "", note(cells, {ACCURACY: ""}, what, unfinished)])
@@ -79,13 +78,6 @@ def schedule(config: RunConfig) -> str:
     most = "at most " if config.schedule == "plateau" else ""
     return (f"{most}{config.epochs} epochs, {config.optimizer} with lr {config.lr:g}{course}{rise}{momentum}, recipe "
             f"{config.recipe}")  # fmt: skip
-
-
-def stretched(done: Done) -> str:
-    """Which methods' schedules in epochs were stretched over the runs, in words."""
-    runs = [run for run, _ in done if run.method_epochs not in (None, run.epochs)]
-    names = dict.fromkeys(LABELS[run.method] for run in runs)
-    return f" Schedules of {', '.join(names)}: those of {runs[0].method_epochs} epochs, stretched." if runs else ""
 
 
 def late(cells: Cells, example: RunConfig) -> str:

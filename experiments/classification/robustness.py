@@ -23,6 +23,7 @@ from experiments.classification.options import LOUDEST, RunConfig, resolve
 from experiments.classification.robustness_report import ACCURACIES
 from experiments.sweep.accelerator import accelerated
 from experiments.sweep.allocator import keep_freed_memory
+from experiments.sweep.balance import OF_METHODS
 from experiments.sweep.execution import default_jobs
 from experiments.sweep.memory import enough_for
 from experiments.sweep.options import OF_IEMF, VARIANTS, check_least
@@ -38,7 +39,7 @@ from iemf.pool import available_cores, in_processes
 from iemf.training import RunFolder, checkpoint
 from iemf.training.record import FREE_FIELDS
 
-READ_BY_SOME = ("time_steps", *OF_IEMF)  # by spiking or by IEMF runs; None in others
+READ_BY_SOME = ("time_steps", "norm_gain", *OF_IEMF, *OF_METHODS)  # spiking runs, IEMF, methods; None in others
 OWN = ("network", "method", "iemf", "joint", "seed", "lif_backend", *FREE_FIELDS)  # may differ in a table
 Condition = tuple[str, float]  # a modality of the test split and its ratio in dB
 
@@ -117,8 +118,10 @@ def refuse_mixed(configs: Sequence[RunConfig], over: Sequence[str] = ()) -> None
 
 
 def unread(config: RunConfig, name: str) -> bool:
-    """Whether an option is read by runs of another variant or network alone."""
-    return config.variant != "iemf" if name in OF_IEMF else config.network != "snn" and name in READ_BY_SOME
+    """Whether an option is None because runs of another variant, network or method alone read it. Of what IEMF reads,
+    None is a value of its own runs."""
+    mine = name in OF_IEMF and config.variant == "iemf"
+    return name in READ_BY_SOME and getattr(config, name) is None and not mine
 
 
 def refuse_other_data(configs: Sequence[RunConfig]) -> None:

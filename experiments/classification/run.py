@@ -8,6 +8,7 @@ from accelerate.utils import set_seed
 
 from experiments.classification import build
 from experiments.classification.options import RunConfig, resolve
+from experiments.sweep.build import balance_of, modulation_of
 from experiments.sweep.options import window_of
 from experiments.sweep.runs import best_of, carry_out, coefficients, rates_of, watch_of
 from iemf.classification.stage import ClassificationStage
@@ -30,14 +31,14 @@ def trainer_of(config: RunConfig, data: AudioVisualData, folder: RunFolder, acce
     set_seed(config.seed)
     network = build.build_network(config, data).to(accelerator.device)
     optimizer = build.build_optimizer(config, network)
-    method = build.build_method(config, network, optimizer)
-    stage = ClassificationStage(network, method, data, config.batch_size, config.seed, accelerator, config.workers,
+    balance = balance_of(config, config.method, network, optimizer, config.seed)
+    stage = ClassificationStage(network, balance, data, config.batch_size, config.seed, accelerator, config.workers,
                                 whole_batches=config.recipe == "released")  # fmt: skip
     options = TrainingOptions(
         config.epochs, config.seed, config.clip_norm, window_of(config), config.progress,
         schedule=build.build_schedule(config),
     )  # fmt: skip
-    modulation = build.build_modulation(config, network, optimizer)
+    modulation = modulation_of(config, network, optimizer, config.seed)
     watch = watch_of(config, network.encoders, accelerator)
     return Trainer(stage, optimizer, options, folder, accelerator, modulation, watch=watch)
 

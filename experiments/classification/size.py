@@ -1,5 +1,7 @@
 """How much a classification run trains, and a step of it on random input, for a plan's estimate."""
 
+from dataclasses import replace
+
 import torch
 from accelerate import Accelerator
 from accelerate.utils import set_seed
@@ -7,17 +9,17 @@ from torch import Tensor
 
 from experiments.classification import build
 from experiments.classification.options import RunConfig
+from experiments.classification.run import trainer_of
 from experiments.sweep import published
 from experiments.sweep.plan import FORWARD
 from experiments.sweep.task import Size, Trial
 from iemf.balance import METHODS
-from iemf.classification.stage import ClassificationStage
 from iemf.data.audio import SAMPLE_RATE
 from iemf.data.base import AudioVisualData, Batch, KeepInputs
 from iemf.data.preparation import manifest
 from iemf.data.sets import av_digits, crema_d, kinetics_sounds, prepared, urbansound8k_av
 from iemf.errors import UserError
-from iemf.training import RunFolder, Trainer, TrainingOptions
+from iemf.training import RunFolder
 
 CLASSES = {"av-digits": 10, "crema-d": len(crema_d.CLASSES), "kinetics-sounds": kinetics_sounds.LABELS,
            "urbansound8k-av": len(urbansound8k_av.CLASSES)}  # fmt: skip
@@ -69,17 +71,12 @@ def trial(config: RunConfig, accelerator: Accelerator) -> Trial:
     count = config.batch_size if device.type == "cuda" else min(config.batch_size, CPU_BATCH)
     audio, visual = random_input(config, count, device)
     classes = CLASSES.get(config.dataset, 10)
-    network = build.network_of(config, audio.shape[1], visual.shape[-3], classes).to(device)
-    optimizer = build.build_optimizer(config, network)
     batch = Batch(audio, visual, torch.zeros(count, dtype=torch.long, device=device))
     splits = dict.fromkeys(("train", "val", "test"), range(count))  # nothing is read
     data = AudioVisualData("random", tuple(map(str, range(classes))), audio_channels=audio.shape[1],
                            visual_channels=visual.shape[-3], front_end=KeepInputs(), **splits)  # fmt: skip
-    stage = ClassificationStage(network, build.build_method(config, network, optimizer), data, count, 0, accelerator)
-    modulation = build.build_modulation(config, network, optimizer)
-    trainer = Trainer(
-        stage, optimizer, TrainingOptions(1, 0), RunFolder(config.out), accelerator, modulation=modulation
-    )
+    config = replace(config, batch_size=count, modulate_from=0)
+    trainer = trainer_of(config, data, RunFolder(config.out), accelerator)
     return Trial(trainer.step, batch, count)
 
 

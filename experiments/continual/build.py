@@ -8,15 +8,16 @@ from accelerate import Accelerator
 from torch import nn
 
 from experiments.continual.options import RunConfig
-from experiments.sweep.optimizer import optimizer_of
+from experiments.sweep.balance import PLAIN
+from experiments.sweep.build import balance_of, modulation_of
+from experiments.sweep.features import optimizer_of
 from experiments.sweep.options import schedule_of
 from experiments.sweep.runs import watch_of
 from iemf.continual import av_digits_ci, benchmarks
 from iemf.continual.data import ContinualData, check_classes
-from iemf.continual.learner import ContinualLearner, ContinualOptions, MakeModulation
+from iemf.continual.learner import ContinualLearner, ContinualOptions
 from iemf.continual.methods import AVCIL, METHODS, ContinualMethod
 from iemf.continual.model import ContinualNetwork
-from iemf.modulation import InverseEffectiveness, make_modulation
 from iemf.seeds import Stream, mix_seed
 from iemf.training import RunFolder
 from iemf_snn.rate import RateCoded
@@ -60,18 +61,6 @@ def build_network(run: RunConfig, data: ContinualData) -> ContinualNetwork:
                             train_encoders_by_heads=run.variant != "vanilla")  # fmt: skip
 
 
-def build_modulation(run: RunConfig) -> MakeModulation | None:
-    """ξ on the classifier, of the runs with it. Released: on its step for AV-CIL, else on the gradient, with noise."""
-
-    def make(network: ContinualNetwork, optimizer: torch.optim.Optimizer, seed: int) -> InverseEffectiveness:
-        return make_modulation(
-            network.classifier.parameters(), optimizer, gamma=run.gamma, gate=run.gate, scale=run.scale,
-            released=run.recipe == "released", seed=seed, xi=run.xi,
-        )  # fmt: skip
-
-    return make if run.variant == "iemf" else None
-
-
 def spiking(network: ContinualNetwork) -> dict[str, nn.Module]:
     """What spikes in a spiking run, by modality."""
     return {"audio": network.activation_audio, "visual": network.activation_visual}
@@ -86,5 +75,6 @@ def build_learner(run: RunConfig, data: ContinualData, folder: RunFolder, accele
     )  # fmt: skip
     network = build_network(run, data).to(accelerator.device)
     return ContinualLearner(network, build_method(run), data, options, folder, accelerator,
-                            functools.partial(optimizer_of, run), build_modulation(run),
+                            functools.partial(optimizer_of, run), functools.partial(modulation_of, run),
+                            functools.partial(balance_of, run, run.balance or PLAIN),
                             watch_of(run, spiking(network), accelerator))  # fmt: skip

@@ -4,18 +4,16 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar, Literal
 
-from experiments.sweep import published
+from experiments.sweep import features, published
+from experiments.sweep.balance import BalancedRun
+from experiments.sweep.features import check_features, with_optimizer
 from experiments.sweep.options import (
-    PLATEAU,
     CommonOptions,
     ReadBy,
-    RunBase,
     Variant,
     check_common,
     check_least,
     filled,
-    of_iemf,
-    of_snn,
     shown,
     window_of,
 )
@@ -48,7 +46,7 @@ RATES = {"sgd": 1e-2, "adam": 1e-3}
 
 @dataclass(frozen=True)
 class TrainingConfig(CommonOptions):
-    """What every run of a comparison shares. None stands for the default of the benchmark and the recipe."""
+    """What every run of a comparison shares."""
 
     dataset: DatasetName = "av-digits-ci"
     """av-digits-ci is embedded (extra "digits"): five tasks of two digits. The others need --data-root."""
@@ -61,17 +59,9 @@ class TrainingConfig(CommonOptions):
     original is nothing to it."""
     tasks: int | None = None
     """How many tasks of equal size."""
-    epochs: int | None = None
-    """Of each task."""
-    batch_size: int | None = None
-    """Samples of the task in a step; exemplars come on top."""
     exemplar_batch_size: int | None = None
     """ssil, av-cil: exemplars in a step."""
     optimizer: Literal["sgd", "adam"] | None = None
-    lr: float | None = None
-    momentum: float | None = None
-    """sgd: momentum."""
-    weight_decay: float | None = None
     features: int | None = None
     """F, what the classifier sees."""
     memory: int | None = None
@@ -83,7 +73,7 @@ class TrainingConfig(CommonOptions):
 
 
 @dataclass(frozen=True)
-class RunConfig(TrainingConfig, RunBase):
+class RunConfig(TrainingConfig, BalancedRun):
     """One method on one benchmark with one seed."""
 
     task: ClassVar[str] = "continual"
@@ -93,11 +83,13 @@ class RunConfig(TrainingConfig, RunBase):
     @property
     def cell(self) -> tuple[str, str, str]:
         """(network, method, variant)."""
-        return self.network, self.method, self.variant
+        return self.network, self.balanced(self.method), self.variant
 
     def paper(self) -> str | None:
-        """What Table S4 has for it; it has ANNs alone."""
-        return published.continual_sentence(self.dataset, self.method, self.variant) if self.network == "ann" else None
+        """What Table S4 has for it; it has ANNs alone, and no balancing."""
+        if self.network != "ann" or self.balance is not None:
+            return None
+        return published.continual_sentence(self.dataset, self.method, self.variant)
 
     @property
     def window(self) -> Window:
@@ -113,10 +105,7 @@ class RunConfig(TrainingConfig, RunBase):
 
 
 RULES = (
-    PLATEAU,
-    *of_iemf(),
-    of_snn("time_steps"),
-    ReadBy(("momentum",), lambda run: run.optimizer == "sgd", "`optimizer` sgd"),
+    *features.RULES,
     ReadBy(("memory", "exemplar_batch_size"), lambda run: METHODS[run.method].uses_memory, "`method` ssil and av-cil"),
     ReadBy(("instance", "category"), lambda run: run.method == "av-cil", "`method` av-cil"),
 )
@@ -134,14 +123,8 @@ def defaults_of(run: RunConfig) -> dict[str, Any]:
             chosen["epochs"] = 100
         if run.recipe == "released":
             chosen |= released_of(run)
-    if run.optimizer not in (None, chosen["optimizer"]):
-        chosen |= {"optimizer": run.optimizer, "lr": RATES[run.optimizer]}
-    if chosen["optimizer"] == "sgd":
-        chosen.setdefault("momentum", 0.0)
-    scale = (
-        "step" if chosen["optimizer"] == "adam" or (run.recipe == "released" and run.method == "av-cil") else "gradient"
-    )
-    return chosen | {"gamma": 1.0, "gate": "tanh", "scale": scale, "modulate_from": 0, "time_steps": 4}
+    chosen = with_optimizer(run, chosen, RATES)
+    return chosen | ({"scale": "step"} if run.recipe == "released" and run.method == "av-cil" else {})
 
 
 def released_of(run: RunConfig) -> dict[str, Any]:
@@ -168,11 +151,7 @@ def resolve(run: RunConfig) -> RunConfig:
                         "plateau")  # fmt: skip
     if run.tasks is not None and run.tasks < 2:
         raise UserError(f"`tasks` {run.tasks} must be 2 or more: one task leaves nothing to forget")
-    if (run.data_root is None) != (run.dataset == "av-digits-ci"):
-        remedy = "is embedded; leave it out" if run.data_root else "needs it: the folder with its features"
-        raise UserError(f"`data_root` {run.data_root}: `dataset` {run.dataset} {remedy}")
-    if run.dataset == "av-digits-ci" and run.recipe == "original":
-        raise UserError("`recipe` original is an optimiser and epochs, and av-digits-ci has its own; leave it out")
+    check_features(run, "av-digits-ci", "the folder with its features")
     if run.recipe == "released":
         check_released(run)
     return run
@@ -180,8 +159,6 @@ def resolve(run: RunConfig) -> RunConfig:
 
 def check_released(run: RunConfig) -> None:
     """Raise UserError for what the released code cannot do."""
-    if run.network == "snn":
-        raise UserError("`recipe` released has no activations that could spike; leave out `networks` snn or `recipe`")
     scale = defaults_of(run)["scale"]
     if run.variant == "iemf" and (run.scale != scale or run.modulate_from or run.modulate_to is not None):
         raise UserError(f"`recipe` released has ξ on the {scale} of {run.method}, in epochs of its own; leave out "

@@ -3,38 +3,28 @@
 from pathlib import Path
 
 from experiments.sweep import published
+from experiments.sweep.balance import balanced_labels, stretched
 from experiments.sweep.report import Cells, Done, cells_of, note, summarise, values, variants_of, write_results
 from experiments.sweep.statistics import difference, plus_minus
 from experiments.sweep.table import table_lines
 from iemf.analysis import continual_plots
 from iemf.analysis.style import VARIANT_LABELS
 from iemf.continual.methods import METHODS
-from iemf.files import write_atomically
 
 MEASURES = {"mean_accuracy": "AIA", "average_forgetting": "AFR"}
-QUANTITIES = (
-    *MEASURES,
-    "test_accuracy",
-    "test_accuracy_audio",
-    "test_accuracy_visual",
-    "xi",
-    "xi_val",
-    "xi_test",
-    "firing_rate",
-)
-LABELS = {name: method.label for name, method in METHODS.items()}
+QUANTITIES = (*MEASURES, "test_accuracy", "test_accuracy_audio", "test_accuracy_visual", "xi", "xi_val", "xi_test",
+              "firing_rate")  # fmt: skip
+LABELS = balanced_labels({name: method.label for name, method in METHODS.items()})
 
 
 def write(done: Done, out: Path, unfinished: int) -> str:
     """Write everything into ``out`` and return the table as Markdown."""
     cells, example = cells_of(done), done[0][0]
-    out.mkdir(parents=True, exist_ok=True)
     table = markdown(cells, done, unfinished)
-    write_atomically(out / "table.md", table + "\n")
     records = summarise(cells, ("network", "method", "variant"), QUANTITIES)
     for record, by_seed in zip(records, cells.values(), strict=True):
         record["accuracies"] = [by_seed[seed]["accuracies"] for seed in record["seeds"]]
-    write_results(done, records, out)
+    write_results(done, table, records, out)
     title = f"{example.dataset}, {epochs_of(done)} epochs a task, n = {max(map(len, cells.values()))} seed(s)"
     curves = {cell: [r["average_accuracies"] for r in by_seed.values()] for cell, by_seed in cells.items()}
     continual_plots.average_accuracy(curves, LABELS, out / "average_accuracy.png", title)
@@ -72,7 +62,7 @@ def markdown(cells: Cells, done: Done, unfinished: int) -> str:
     what += (
         f"{example.optimizer} with lr {example.lr:g}, {exemplars(done)}; validation chooses each task's epoch, test is "
     )
-    what += "read after it."
+    what += f"read after it.{stretched(done, 'balance')}"
     measures = {name: f"{short}, " for name, short in MEASURES.items()}
     return "\n".join([table_lines(header, rows), "", note(cells, measures, what, unfinished)])
 

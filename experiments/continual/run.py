@@ -1,7 +1,7 @@
 """A class-incremental run, from its config to its results, and the sweep over them."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
 
@@ -11,8 +11,9 @@ from accelerate import Accelerator
 from experiments.continual import build, report
 from experiments.continual.options import RULES, MethodName, RunConfig, TrainingConfig, defaults_of, resolve
 from experiments.sweep import published
+from experiments.sweep.balance import BalancedSweep, stored_names
 from experiments.sweep.execution import sweep
-from experiments.sweep.options import Network, SweepOptions, cells_of_sweep, checked, fields_of, placed
+from experiments.sweep.options import Network, cells_of_sweep, checked, fields_of, placed
 from experiments.sweep.plan import FORWARD
 from experiments.sweep.runs import carry_out, coefficients, rates_of, say, shared_digest
 from experiments.sweep.task import Size, SweepTask, Trial
@@ -26,7 +27,7 @@ from iemf_snn.firing_rate import FiringRates
 
 
 @dataclass(frozen=True)
-class ContinualConfig(SweepOptions, TrainingConfig):
+class ContinualConfig(BalancedSweep, TrainingConfig):
     """Run or collect a grid of methods x variants x networks x seeds, and tabulate it."""
 
     networks: Annotated[tuple[Network, ...], tyro.conf.arg(aliases=["--network"])] = ("ann",)
@@ -39,12 +40,13 @@ class ContinualConfig(SweepOptions, TrainingConfig):
 
 def grid(config: ContinualConfig) -> list[RunConfig]:
     """One resolved run a cell and seed."""
-    config = checked(config, "networks", "methods")
+    config = checked(config, "networks", "methods", "balance")
     root = None if config.data_root is None else config.data_root.expanduser().absolute()
     shared = fields_of(config, TrainingConfig, data_root=root, progress=config.progress)
     runs = [
-        RunConfig(**shared, network=n, method=m, variant=v, seed=s)
-        for n in config.networks for m in config.methods for v in config.variants for s in config.seeds
+        RunConfig(**shared, network=n, method=m, balance=b, variant=v, seed=s)
+        for n in config.networks for m in config.methods for b in stored_names(config.balance)
+        for v in config.variants for s in config.seeds
     ]  # fmt: skip
     return placed(map(resolve, cells_of_sweep(runs, RULES)), defaults_of, config.out)
 
@@ -108,8 +110,7 @@ def prepare(runs: Sequence[RunConfig]) -> None:
 
 def with_digest(runs: list[RunConfig]) -> list[RunConfig]:
     """The runs with the mark of their data."""
-    digests = shared_digest(runs, lambda run: build.build_data(run).about.get("digest"))
-    return [replace(run, data_digest=digest) for run, digest in zip(runs, digests, strict=True)]
+    return shared_digest(runs, lambda run: build.build_data(run).about.get("digest"))
 
 
 def size_of(run: RunConfig) -> Size:
@@ -121,9 +122,9 @@ def size_of(run: RunConfig) -> Size:
         steps = -(-own // run.batch_size)
         seen = sum(len(data.val.rows_of(earlier)) for earlier in data.tasks[: task + 1])
         samples += run.epochs * (own + (steps * beside if task else 0) + FORWARD * seen)
-    numbers = published.continual(run.dataset).get((run.method, run.variant))
+    numbers = published.continual(run.dataset).get((run.cell[1], run.variant))
     paper = f"{numbers.accuracy:.2f}" if numbers is not None and run.network == "ann" else "–"
-    labels = METHODS[run.method].label, run.variant
+    labels = report.LABELS[run.cell[1]], run.variant
     return Size(samples, lambda accelerator: trial(run, accelerator), (run.network.upper(), labels[0]), labels, paper)
 
 

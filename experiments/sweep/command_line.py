@@ -64,6 +64,8 @@ PROGRAMS = {
                       "--runs runs/spikes/ann runs/spikes/T1 runs/spikes/T4 --out runs/spikes", kept="runs measured"),
     "cost": Program("experiments.classification.cost", "CostConfig",
                     "what training costs until it is as good", "--runs runs/av-digits --out runs/cost"),
+    "report": Program("experiments.sweep.page", "ReportConfig", "one page of finished runs, to read and to hand on",
+                      "--folders runs/av-digits runs/robustness --out runs/report"),
     "benchmark": Program("experiments.benchmark.run", "BenchmarkConfig",
                          "time the neuron, a training step, or the reading of data", "lif", kept="turns"),
 }  # fmt: skip

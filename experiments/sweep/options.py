@@ -18,12 +18,21 @@ Variant = Literal["vanilla", "joint", "iemf"]
 Flag = Annotated[bool, tyro.conf.FlagCreatePairsOff]
 VARIANTS: tuple[Variant, ...] = ("vanilla", "joint", "iemf")
 OF_IEMF = ("gamma", "gate", "scale", "modulate_from", "modulate_to", "xi")
+DEFAULTS = {"gamma": 1.0, "gate": "tanh", "modulate_from": 0, "method_epochs": 100, "time_steps": 4}  # of every task
 
 
 @dataclass(frozen=True)
 class CommonOptions:
-    """What every run of every task can be told. None stands for the default."""
+    """What every run of every task can be told. None stands for the default of the data set and the recipe."""
 
+    epochs: int | None = None
+    """In class-incremental learning, of each task."""
+    batch_size: int | None = None
+    """Samples in a step; in class-incremental learning exemplars come on top."""
+    lr: float | None = None
+    momentum: float | None = None
+    """sgd: momentum."""
+    weight_decay: float | None = None
     gamma: float | None = None
     """IEMF: γ of Eq. 10; 1 by default."""
     gate: Literal["tanh", "softsign", "erf", "arctan"] | None = None
@@ -37,6 +46,11 @@ class CommonOptions:
     xi: float | Literal["shuffled"] | None = None
     """IEMF: a control in place of Eq. 10. A number: ξ is that, whatever the batch. shuffled: ξ of an earlier batch,
     drawn at random."""
+    balance_scale: Literal["gradient", "step"] | None = None
+    """mslr, ogm-ge: what their factors multiply; by default the gradient for sgd, the step for adam and adamw."""
+    method_epochs: int | None = None
+    """mslr, ogm-ge, lfm: the length of run, in epochs, that their schedules in epochs are meant for; they are stretched
+    over --epochs. 100 by default, that of He et al. 2025."""
     schedule: Kind | None = None
     """Of the learning rate. cosine: down to 0 at the end; plateau: a tenth whenever --patience epochs have brought no
     better validation, and after the third time the end, so that --epochs is an upper limit; step: a tenth at some
@@ -267,7 +281,7 @@ def check_least(run: object, least: Mapping[str, float]) -> None:
 
 def check_common(run: Any) -> None:
     """Raise UserError for an option of every run that is out of range."""
-    check_least(run, {"time_steps": 1, "modulate_from": 0, "seed": 0, "warmup": 0, "patience": 1})
+    check_least(run, {"time_steps": 1, "modulate_from": 0, "seed": 0, "warmup": 0, "patience": 1, "method_epochs": 1})
     for name in ("lr", "gamma", "clip_norm"):
         value = getattr(run, name)
         if value is not None and not 0 < value < math.inf:

@@ -6,7 +6,7 @@ from pathlib import Path
 from experiments.sweep.options import Run
 from experiments.sweep.statistics import BySeed, Cell, comparisons_in_words, seeds_in_words, summary
 from iemf.analysis.style import SHORT_VARIANT_LABELS
-from iemf.files import write_json
+from iemf.files import write_atomically, write_json
 
 Cells = dict[Cell, dict[int, dict]]  # {cell: {seed: results}}
 Done = Sequence[tuple[Run, dict]]
@@ -15,6 +15,7 @@ OWN = (
     "network",
     "method",
     "model",
+    "balance",
     "variant",
     "blind",
     "iemf",
@@ -77,8 +78,10 @@ def summarise(cells: Cells, fields: Sequence[str], quantities: Sequence[str]) ->
     return records
 
 
-def write_results(done: Done, cells: Sequence[dict], out: Path) -> None:
-    """results.json: the shared options, and the cells."""
+def write_results(done: Done, table: str, cells: Sequence[dict], out: Path) -> None:
+    """Into a folder, made if missing: table.md, and results.json, the shared options and the cells."""
+    out.mkdir(parents=True, exist_ok=True)
+    write_atomically(out / "table.md", table + "\n")
     write_json(out / "results.json", {"settings": settings(done), "cells": list(cells)})
 
 

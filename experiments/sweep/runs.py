@@ -4,7 +4,7 @@ import contextlib
 import sys
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from typing import TypeVar
 
 import torch
@@ -111,12 +111,14 @@ def results_of(run: RunBase) -> dict | None:
     return RunFolder(run.out).results()
 
 
-def shared_digest(runs: list[Run], digest: Callable[[Run], str | None]) -> list[str | None]:
-    """The mark of each run's data: what ``digest`` gives if a run is still to be made, else what is stored, as the data
-    may be gone by now."""
+def shared_digest(runs: list[Run], digest: Callable[[Run], str | None]) -> list[Run]:
+    """The runs with the mark of their data: what ``digest`` gives if a run is still to be made, else what is stored, as
+    the data may be gone by now."""
     if any(results_of(run) is None for run in runs):
-        return [digest(runs[0])] * len(runs)
-    return [RunFolder(run.out).read_config().get("data_digest") for run in runs]
+        marks = [digest(runs[0])] * len(runs)
+    else:
+        marks = [RunFolder(run.out).read_config().get("data_digest") for run in runs]
+    return [replace(run, data_digest=mark) for run, mark in zip(runs, marks, strict=True)]
 
 
 def say(program: str, text: str) -> None:

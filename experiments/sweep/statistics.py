@@ -1,9 +1,11 @@
 """Means, deviations and paired tests over seeds, and how they are put into words."""
 
+import math
 import statistics
 from collections.abc import Mapping, Sequence
 
-from scipy.stats import ttest_1samp
+from scipy.optimize import brentq
+from scipy.stats import nct, t, ttest_1samp
 
 LEVEL = 0.05
 Cell = tuple  # (network, method or model, variant, ...)
@@ -48,27 +50,6 @@ def paired(name: str, rows: Sequence[Sequence[float]]) -> str:
     )
 
 
-def p_value(differences: Sequence[float]) -> float:
-    """Of a two-sided paired t-test of two differences or more. Without any spread the test is undefined: 1 if all are
-    0, else 0."""
-    if len(set(differences)) == 1:
-        return float(differences[0] == 0)
-    return float(ttest_1samp(differences, 0).pvalue)
-
-
-def holm(p_values: Sequence[float]) -> list[float]:
-    """Adjusted p-values of a family of tests, in the order given (Holm 1979).
-
-    The smallest of m is multiplied by m, the next by m − 1, and so on; none becomes smaller than the one before it, or
-    larger than 1. To reject where the adjusted value is below 5 % holds the chance of any false rejection below 5 %.
-    """
-    adjusted, largest = [0.0] * len(p_values), 0.0
-    for rank, place in enumerate(sorted(range(len(p_values)), key=p_values.__getitem__)):
-        largest = max(largest, min(1.0, (len(p_values) - rank) * p_values[place]))
-        adjusted[place] = largest
-    return adjusted
-
-
 def difference(more: BySeed, less: BySeed) -> list[float]:
     """Seed by seed, where both are there."""
     return [more[seed] - less[seed] for seed in sorted(more.keys() & less.keys())]
@@ -104,3 +85,42 @@ def comparisons_in_words(values: Mapping[Cell, BySeed], labels: Mapping[str, str
                 if cell[2] == more and other(cell, less) in values]  # fmt: skip
         told += paired(f"{what}{labels[more]} − {labels[less]}", rows)
     return told
+
+
+def p_value(values: Sequence[float]) -> float:
+    """Two-sided, of a t-test of paired differences against 0; of equal ones 1 if they are 0, else 0."""
+    if len(set(values)) == 1:
+        return 1.0 if values[0] == 0 else 0.0
+    return float(ttest_1samp(values, 0).pvalue)
+
+
+def detectable(values: Sequence[float], power: float = 0.8) -> float:
+    """The smallest mean difference that a paired t-test at 5 % would find with probability ``power``, given this many
+    differences and their deviation; in their unit.
+
+    Raises:
+        ValueError: fewer than two differences.
+    """
+    n = len(values)
+    if n < 2:
+        raise ValueError("the deviation of one difference is not known")
+    critical = t.ppf(1 - LEVEL / 2, n - 1)
+
+    def missing(noncentrality: float) -> float:
+        found = float(nct.sf(critical, n - 1, noncentrality))  # the other tail is below a thousandth there
+        return (1.0 if math.isnan(found) else found) - power  # far beyond, SciPy gives NaN
+
+    return brentq(missing, 0, 100) * statistics.stdev(values) / n**0.5
+
+
+def holm(p_values: Sequence[float]) -> list[float]:
+    """Holm's step-down correction (1979) for as many tests as there are values, in their order.
+
+    >>> holm([0.01, 0.04, 0.03])
+    [0.03, 0.06, 0.06]
+    """
+    corrected, largest = [0.0] * len(p_values), 0.0
+    for rank, place in enumerate(sorted(range(len(p_values)), key=p_values.__getitem__)):
+        largest = max(largest, min(1.0, (len(p_values) - rank) * p_values[place]))
+        corrected[place] = largest
+    return corrected

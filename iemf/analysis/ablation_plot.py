@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 from matplotlib.axes import Axes
 
-from iemf.analysis.figure import panels, save
+from iemf.analysis.figure import legend_below, panels, save
 from iemf.analysis.style import COLOURS, NETWORK_LABELS, SHORT_VARIANT_LABELS, VARIANT_LABELS
 
 SPAN = 4  # percentage points that an axis has at least
@@ -42,10 +42,8 @@ def settings_of_xi(
         line[0].set_title(f"{NETWORK_LABELS[pair[0]]}, {labels[pair[1]]}", fontsize=10, loc="left")
         line[1].set_title("the paper: Kinetics-Sounds", fontsize=9, loc="left")
         line[2].set_title("other settings", fontsize=9, loc="left")
-    handles = dict(pair[::-1] for axis in axes.flat for pair in zip(*axis.get_legend_handles_labels(), strict=True))
-    figure.legend(handles.values(), handles, loc="outside lower center", ncols=len(handles), fontsize=8)
-    figure.suptitle(title, fontsize=10)
-    save(figure, path)
+    legend_below(figure, axes)
+    save(figure, path, title)
 
 
 def _values(rows: Sequence[Mapping]) -> dict[str, list[float]]:

@@ -1,15 +1,18 @@
 """The pictures of question answering: three radar charts (He et al. 2025, Fig. 4), and scenes with their questions."""
 
+import itertools
+import textwrap
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 
-from iemf.analysis.figure import panels, save
-from iemf.analysis.style import COLOURS, MODEL_LINES, NETWORK_LABELS, VARIANT_LABELS
+from iemf.analysis.figure import legend_below, panels, save
+from iemf.analysis.style import BALANCED_MODEL_LINES, COLOURS, MODEL_LINES, NETWORK_LABELS, VARIANT_LABELS
 
 LINE = 0.14  # inches, of small print
+WIDTH = 44  # characters of a question in a line
 STEP = 10  # percent between two rings
 Cell = tuple[str, str, str]  # network, model, variant
 
@@ -53,7 +56,9 @@ def radar(
         path: the PNG.
         title: names data set and settings.
     """
-    networks = list(dict.fromkeys(cell[0] for cell in cells))
+    networks, models = (list(dict.fromkeys(cell[i] for cell in cells)) for i in (0, 1))
+    others = [model for model in models if model not in MODEL_LINES]
+    lines = MODEL_LINES | dict(zip(others, itertools.cycle(BALANCED_MODEL_LINES)))
     size = (1.0 + 3.7 * len(charts), 1.5 + 3.5 * len(networks))
     figure, axes = panels(len(networks), len(charts), size, subplot_kw={"projection": "polar"})
     # The layout does not see that the charts' titles reach above their axes.
@@ -67,7 +72,7 @@ def radar(
                 if of == network:
                     means = [np.mean(values[column]) for column in columns]
                     drawn += means
-                    axis.plot([*angles, 0], [*means, means[0]], MODEL_LINES[model], marker=".", color=COLOURS[variant],
+                    axis.plot([*angles, 0], [*means, means[0]], lines[model], marker=".", color=COLOURS[variant],
                               lw=1.4, label=f"{labels[model]}, {VARIANT_LABELS[variant]}")  # fmt: skip
             low = max(0, STEP * np.floor(min(drawn) / STEP - 0.5))
             high = max(low + STEP, min(100, STEP * np.ceil(max(drawn) / STEP)))
@@ -78,8 +83,7 @@ def radar(
             axis.set_xticks(angles, [chart.axes[column] for column in columns], fontsize=8)
             axis.tick_params(axis="x", pad=9)
             axis.set_title(f"{chart.title} ({NETWORK_LABELS[network]})", fontsize=10, pad=16)
-    handles, labels = axes[0, 0].get_legend_handles_labels()
-    figure.legend(handles, labels, loc="outside lower center", ncols=min(3, len(labels)), fontsize=8)
+    legend_below(figure, axes, columns=3)
     figure.suptitle(f"{title}; accuracy / %", fontsize=10, y=1 - 0.08 / size[1], va="top")
     save(figure, path)
 
@@ -113,27 +117,16 @@ def scenes(examples: Sequence[Example], path: Path, title: str) -> None:
         sound.set_xlabel("step; digits that are heard", fontsize=8)
         text.axis("off")
         text.text(0, 1, "\n".join(lines), va="top", fontsize=8, transform=text.transAxes)
-    figure.suptitle(title, fontsize=10)
-    save(figure, path)
+    save(figure, path, title)
 
 
 def as_text(questions: Sequence[Asked]) -> list[str]:
     """Lines, an empty one behind each question."""
     lines = []
     for asked in questions:
-        lines += wrapped(asked.question)
+        lines += textwrap.wrap(asked.question, WIDTH, break_long_words=False, break_on_hyphens=False)
         lines.append(f"   answer: {asked.answer}")
         for model, answer in asked.given.items():
             lines.append(f"   {'✓' if answer == asked.answer else '✗'} {model}: {answer}")
         lines.append("")
-    return lines
-
-
-def wrapped(text: str, width: int = 44) -> list[str]:
-    """Lines of at most ``width`` characters, broken between words."""
-    lines = [""]
-    for word in text.split():
-        if lines[-1] and len(lines[-1]) + 1 + len(word) > width:
-            lines.append("")
-        lines[-1] = f"{lines[-1]} {word}".strip()
     return lines

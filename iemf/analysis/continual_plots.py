@@ -5,7 +5,7 @@ from pathlib import Path
 
 import numpy as np
 
-from iemf.analysis.figure import mean_and_band, panels, save
+from iemf.analysis.figure import legend_below, mean_and_band, panels, save
 from iemf.analysis.style import COLOURS, NETWORK_LABELS, VARIANT_LABELS, VARIANT_LINES
 
 Cell = tuple[str, str, str]  # network, method, variant
@@ -40,10 +40,8 @@ def average_accuracy(
         row[0].set_ylabel("accuracy on all tasks so far / %", fontsize=8)
     for axis in axes[-1]:
         axis.set_xlabel("tasks learnt", fontsize=8)
-    handles, labels = axes[0, 0].get_legend_handles_labels()
-    figure.legend(handles, labels, loc="outside lower center", ncols=len(labels), fontsize=8)
-    figure.suptitle(title, fontsize=10)
-    save(figure, path)
+    legend_below(figure, axes)
+    save(figure, path, title)
 
 
 def accuracy_and_forgetting(
@@ -76,7 +74,5 @@ def accuracy_and_forgetting(
             axis.set_ylabel(label, fontsize=9)
             axis.set_title(NETWORK_LABELS[network], fontsize=9)
             axis.grid(axis="y", lw=0.4)
-    handles, labels = axes[0, 0].get_legend_handles_labels()
-    figure.legend(handles, labels, loc="outside lower center", ncols=len(labels), fontsize=8)
-    figure.suptitle(title + ", ± 1 deviation", fontsize=10)
-    save(figure, path)
+    legend_below(figure, axes)
+    save(figure, path, f"{title}, ± 1 deviation")

@@ -53,5 +53,4 @@ def reductions(
     handles = dict(pair[::-1] for axis in axes.flat for pair in zip(*axis.get_legend_handles_labels(), strict=True))
     handles = dict(sorted(handles.items(), key=lambda pair: pair[0].startswith("paper")))
     figure.legend(handles.values(), handles, loc="outside lower center", ncols=2, fontsize=8)
-    figure.suptitle(title, fontsize=10)
-    save(figure, path)
+    save(figure, path, title)

@@ -18,8 +18,16 @@ def panels(rows: int, columns: int, size: tuple[float, float], **options) -> tup
     return figure, figure.subplots(rows, columns, squeeze=False, **options)
 
 
-def save(figure: Figure, path: Path) -> None:
-    """Write ``figure`` as PNG to ``path``, whole or not at all."""
+def legend_below(figure: Figure, axes: np.ndarray, columns: int | None = None) -> None:
+    """One legend for all axes below them, each label once; as many columns as labels by default."""
+    handles = dict(pair[::-1] for axis in axes.flat for pair in zip(*axis.get_legend_handles_labels(), strict=True))
+    figure.legend(handles.values(), handles, loc="outside lower center", ncols=columns or len(handles), fontsize=8)
+
+
+def save(figure: Figure, path: Path, title: str | None = None) -> None:
+    """Write ``figure`` as PNG to ``path``, whole or not at all, under a title."""
+    if title is not None:
+        figure.suptitle(title, fontsize=10)
     temporary = path.with_name(f".{path.name}")
     figure.savefig(temporary, dpi=150, format="png")
     temporary.replace(path)

@@ -7,7 +7,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.ticker import MaxNLocator
 
-from iemf.analysis.figure import mean_and_band, panels, save
+from iemf.analysis.figure import legend_below, mean_and_band, panels, save
 from iemf.analysis.style import COLOURS, NETWORK_LABELS, NEURON_LABELS, PLACE_LABELS, VARIANT_LABELS
 
 SPAN = 10  # percentage points
@@ -49,10 +49,8 @@ def accuracies(
     if high - low < SPAN:
         axes[0, 0].set_ylim((low + high - SPAN) / 2, (low + high + SPAN) / 2)
     axes[0, 0].set_ylabel("test accuracy (%)")
-    handles, labels = axes[0, 0].get_legend_handles_labels()
-    figure.legend(handles, labels, loc="outside lower center", ncols=len(variants), fontsize=8)
-    figure.suptitle(title, fontsize=10)
-    save(figure, path)
+    legend_below(figure, axes)
+    save(figure, path, title)
 
 
 def coefficient_over_epochs(
@@ -138,5 +136,4 @@ def firing_rates(layers: Sequence[Mapping], path: Path, title: str) -> None:
     axes[0].legend(fontsize=8)
     axes[1].tick_params(axis="x", rotation=60, labelsize=7)
     axes[1].set_xlabel("layer, from input to output")
-    figure.suptitle(title, fontsize=10)
-    save(figure, path)
+    save(figure, path, title)

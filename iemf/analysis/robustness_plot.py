@@ -5,7 +5,7 @@ from pathlib import Path
 
 import numpy as np
 
-from iemf.analysis.figure import mean_and_band, panels, save
+from iemf.analysis.figure import legend_below, mean_and_band, panels, save
 from iemf.analysis.style import COLOURS, MODALITY_LABELS, NETWORK_LABELS, VARIANT_LABELS, VARIANT_LINES
 from iemf.data.noise import Range
 
@@ -59,7 +59,5 @@ def accuracy_over_snr(
             axis.tick_params(labelsize=8, labelbottom=True)  # sound above, images below: the axes are not one
         row[0].set_ylabel("test accuracy / %", fontsize=8)
     axes[0, 0].set_ylim(0, 100)
-    handles = dict(pair[::-1] for axis in axes.flat for pair in zip(*axis.get_legend_handles_labels(), strict=True))
-    figure.legend(handles.values(), handles, loc="outside lower center", ncols=3 if len(methods) < 3 else 5, fontsize=8)
-    figure.suptitle(title, fontsize=10)
-    save(figure, path)
+    legend_below(figure, axes, columns=3 if len(methods) < 3 else 5)
+    save(figure, path, title)

@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 from matplotlib.axes import Axes
 
-from iemf.analysis.figure import panels, save
+from iemf.analysis.figure import legend_below, panels, save
 from iemf.analysis.style import COLOURS, VARIANT_LABELS, VARIANT_LINES
 
 PANELS = {
@@ -45,10 +45,8 @@ def over_time_steps(rows: Sequence[Mapping], labels: Mapping[str, str], path: Pa
         line[0].set_title(labels[method], fontsize=10, loc="left")
         for axis in line[1:]:
             axis.set_ylim(bottom=0)
-    handles = dict(pair[::-1] for axis in axes.flat for pair in zip(*axis.get_legend_handles_labels(), strict=True))
-    figure.legend(handles.values(), handles, loc="outside lower center", ncols=min(len(handles), 6), fontsize=8)
-    figure.suptitle(title, fontsize=10)
-    save(figure, path)
+    legend_below(figure, axes, columns=6)
+    save(figure, path, title)
 
 
 def _curve(axis: Axes, rows: Sequence[Mapping], quantity: str, scale: float, variant: str) -> None:

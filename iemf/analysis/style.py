@@ -20,3 +20,4 @@ PLACE_LABELS = MODALITY_LABELS | {"fusion": "fusion"}  # of spiking layers
 # Curves that lie on each other are told apart by their dashes.
 VARIANT_LINES = {"vanilla": "-", "joint": "-", "iemf": "--"}
 MODEL_LINES = {"baseline": "--", "st-avqa": "-"}
+BALANCED_MODEL_LINES = (":", "-.")  # with a balancing method

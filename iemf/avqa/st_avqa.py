@@ -4,43 +4,23 @@ The match network of stage 1 gives a and v_g at every time; both are attended to
 over time are added before they are fused.
 """
 
-from collections.abc import Callable
-
 from torch import Tensor, nn
 
-from iemf.avqa.answer import AnswerNetwork
-from iemf.avqa.attention import QuestionGuidedAttention
+from iemf.avqa.answer import Answering
 from iemf.avqa.grounding import MatchNetwork
 from iemf.avqa.pairs import MatchLogits
-from iemf.avqa.question_encoder import QuestionEncoder
-from iemf.logits import Logits
+from iemf.network import Output
 
 
-class STAVQA(nn.Module):
-    """audio [B, T, D_a], visual [B, T, C, H, W], words [B, L] -> :class:`iemf.logits.Logits`.
+class STAVQA(Answering):
+    """Grounding, then attention over time; arguments as of :class:`~iemf.avqa.answer.Answering`."""
 
-    Arguments as those of :class:`~iemf.avqa.baseline.Baseline`.
-    """
-
-    def __init__(
-        self,
-        audio_size: int,
-        visual_size: int,
-        words: int,
-        answers: int,
-        width: int = 512,
-        activation: Callable[[], nn.Module] = nn.Tanh,
-        train_encoders_by_heads: bool = True,
-    ) -> None:
-        super().__init__()
-        self.question = QuestionEncoder(words, width)
+    def make_senses(self, audio_size: int, visual_size: int, width: int) -> None:
         self.grounding = MatchNetwork(audio_size, visual_size, width)
-        self.attention_audio, self.attention_visual = (QuestionGuidedAttention(width) for _ in range(2))
-        self.answer = AnswerNetwork(width, answers, activation, train_encoders_by_heads)
 
     def forward(
         self, audio: Tensor, visual: Tensor, words: Tensor, wrong: Tensor | None = None
-    ) -> Logits | tuple[Logits, MatchLogits]:
+    ) -> Output | tuple[Output, MatchLogits]:
         """The answer; with ``wrong`` [B, T, C, H, W], pictures of other videos, also whether the match network tells
         pairs apart: both share what is grounded."""
         network = self.grounding
@@ -49,8 +29,14 @@ class STAVQA(nn.Module):
         q = self.question(words)
         a = self.attention_audio(q, grounded.audio) + grounded.audio.mean(dim=1)
         v = self.attention_visual(q, grounded.visual) + grounded.visual.mean(dim=1)
-        logits = self.answer(a, v, q)
+        output = self.answer(a, v, q)
         if wrong is None:
-            return logits
+            return output
         mismatched = network.grounded(heard, network.places(wrong))
-        return logits, MatchLogits(network.matches(grounded), network.matches(mismatched))
+        return output, MatchLogits(network.matches(grounded), network.matches(mismatched))
+
+    @property
+    def encoders(self) -> dict[str, nn.Module]:
+        """By modality; the sound's layers also say where to look, and belong to both as the question's do."""
+        seen = [self.grounding.visual, self.grounding.fc_gl, self.attention_visual]
+        return {"audio": self.attention_audio, "visual": nn.ModuleList(seen)}

@@ -10,20 +10,21 @@ from accelerate.utils import gather_object
 from torch import Tensor, nn
 from torch.utils.data import BatchSampler
 
-from iemf.avqa.baseline import Baseline
+from iemf.avqa.answer import Answering
 from iemf.avqa.data import AVQABatch, AVQASplit
 from iemf.avqa.pairs import draw_others, match_loss
 from iemf.avqa.st_avqa import STAVQA
 from iemf.avqa.vocabulary import UNKNOWN
+from iemf.balance import Method
 from iemf.coefficient import IGNORED
 from iemf.errors import UserError
-from iemf.logits import Logits
-from iemf.processes import sum_over_processes
+from iemf.network import Output
 from iemf.seeds import Stream, mix_seed
+from iemf.training.balanced import Asked, Balanced
 from iemf.training.batches import read_batches, share
 from iemf.training.effects import BatchScores
 from iemf.training.stage import Outcome, Rank, StageDefaults
-from iemf.training.step import Totals, named_totals, outcome_of
+from iemf.training.step import Totals, accuracies_of, named_totals, outcome_of, ranked
 
 MATCH_WEIGHT = 0.5  # of the match loss in stage 2
 
@@ -83,15 +84,24 @@ class QuestionAnsweringStage(StageDefaults):
         """Over all processes."""
         added = Totals(self.device)
         for named in totals:
-            added.add(named if counts else {name: 0 * value for name, value in named.items()})
-        return added.read(sum_over_processes)
+            added.add(named, counts)
+        return added.read()
 
 
-class AnswerStage(QuestionAnsweringStage):
-    """Answering: cross-entropy of the fusion and of both heads."""
+class AnswerStage(Balanced, QuestionAnsweringStage):
+    """Answering: cross-entropy of the fusion and of both heads.
+
+    Args:
+        of_questions: as of :class:`QuestionAnsweringStage`.
+        balance: of the modalities, made for the network; none by default.
+    """
 
     name = "answer"
-    module: Baseline | STAVQA
+    module: Answering
+
+    def __init__(self, *of_questions: Any, balance: Method | None = None) -> None:
+        super().__init__(*of_questions)
+        self.balance = balance or Method(self.module)
 
     @property
     def steps(self) -> int:
@@ -101,33 +111,31 @@ class AnswerStage(QuestionAnsweringStage):
     def batches(self, epoch: int) -> Iterator[AVQABatch | PairedBatch]:
         return read_batches(self.train.__getitems__, self.parts(len(self.train), epoch), self.device)
 
-    def answered(self, network: nn.Module, batch: AVQABatch) -> tuple[Logits, dict[str, Tensor]]:
-        """The logits of a batch, and further losses by name."""
+    def answered(self, network: nn.Module, batch: AVQABatch) -> tuple[Output, dict[str, Tensor]]:
+        """The output of a batch, and further losses by name."""
         return network(batch.audio, batch.visual, batch.words), {}
 
     def loss(self, network: nn.Module, batch: AVQABatch | PairedBatch, epoch: int) -> Outcome:
-        logits, further = self.answered(network, batch)
-        labels = batch.answer
-        counted = {"fused": logits.fused} | logits.unimodal
-        losses = {name: F.cross_entropy(each, labels) for name, each in counted.items()} | further
-        return outcome_of(losses, logits, labels)
+        output, further = self.answered(network, batch)
+        logits, labels = output.logits, batch.answer
+        losses = {"fused": self.balance.loss(F.cross_entropy(logits.fused, labels), output, labels, epoch)}
+        losses |= {name: F.cross_entropy(each, labels) for name, each in logits.unimodal.items()} | further
+        return outcome_of(losses, logits, labels, output=Asked(output, labels))
 
     def validate(self, epoch: int) -> tuple[Rank, dict[str, float]]:
-        """Ranked by the share of questions answered rightly, then by the loss."""
+        """Ranked by the share of questions answered rightly, then by the loss; ``balance`` sees the shares."""
         self.module.eval()
         parts, counts = self.val_parts(len(self.val))
         scores = BatchScores(self.accelerator)
         sums = self.sums(self._validation(parts, scores if counts else None), counts)
-        right = {name.removeprefix("correct_"): 100 * total / len(self.val) for name, total in sums.items()
-                 if name.startswith("correct_")}  # fmt: skip
-        loss = sums["loss"] / len(self.val)
-        record = {f"val_accuracy_{name}": value for name, value in right.items()}
-        return (right["fused"], -loss), record | {"val_loss": loss} | scores.effects(self.modulation).means("val")
+        accuracies = accuracies_of(sums, len(self.val))
+        self.balance.on_validation(accuracies, epoch)
+        return ranked(accuracies, sums["loss"] / len(self.val), scores.effects(self.modulation))
 
     @torch.no_grad()
     def _validation(self, parts: list[list[int]], scores: BatchScores | None) -> Iterator[dict[str, Tensor]]:
         for batch in read_batches(self.val.__getitems__, parts, self.device):
-            logits = self.module(batch.audio, batch.visual, batch.words)
+            logits = self.module(batch.audio, batch.visual, batch.words).logits
             losses = F.cross_entropy(logits.fused, batch.answer, reduction="none", ignore_index=UNKNOWN)
             if scores is not None:
                 scores.add(logits, counted(batch.answer))
@@ -142,8 +150,8 @@ class GroundedAnswerStage(AnswerStage):
 
     module: STAVQA
 
-    def __init__(self, module: STAVQA, train: AVQASplit, *others: Any) -> None:
-        super().__init__(module, train, *others)
+    def __init__(self, module: STAVQA, train: AVQASplit, *others: Any, balance: Method | None = None) -> None:
+        super().__init__(module, train, *others, balance=balance)
         check_videos(train, len(train.video_list), "videos")
 
     def batches(self, epoch: int) -> Iterator[PairedBatch]:
@@ -156,9 +164,9 @@ class GroundedAnswerStage(AnswerStage):
 
         return read_batches(read, self.parts(len(split), epoch), self.device)
 
-    def answered(self, network: nn.Module, batch: PairedBatch) -> tuple[Logits, dict[str, Tensor]]:
-        logits, matched = network(batch.audio, batch.visual, batch.words, batch.wrong)
-        return logits, {"match": MATCH_WEIGHT * match_loss(matched)}
+    def answered(self, network: nn.Module, batch: PairedBatch) -> tuple[Output, dict[str, Tensor]]:
+        output, matched = network(batch.audio, batch.visual, batch.words, batch.wrong)
+        return output, {"match": MATCH_WEIGHT * match_loss(matched)}
 
 
 def check_videos(split: AVQASplit, count: int, of: str) -> None:
@@ -176,7 +184,7 @@ def counted(answers: Tensor) -> Tensor:
 
 @torch.no_grad()
 def predict(
-    module: Baseline | STAVQA,
+    module: Answering,
     split: AVQASplit,
     batch_size: int,
     accelerator: Accelerator,
@@ -198,7 +206,7 @@ def predict(
     told = []
     read = read_batches(lambda part: split.__getitems__([rows[place] for place in part]), parts, accelerator.device)
     for part, batch in zip(parts, read, strict=True):
-        logits = module(batch.audio, batch.visual, batch.words)
+        logits = module(batch.audio, batch.visual, batch.words).logits
         if scores is not None:
             scores.add(logits, counted(batch.answer))
         told.append((part, {name: each.argmax(1).cpu() for name, each in logits.named().items()}))

@@ -1,15 +1,18 @@
 """The hooks of a balancing method; a method overrides the two or three it needs.
 
 One training step runs: forward, ``loss``, backward, unscale, ``on_gradients``, ξ on the fusion layer, clip, step.
+Methods know modalities by name and networks by :class:`Fusing` alone, so that they apply in every task.
 """
 
 from collections.abc import Callable, Mapping
+from typing import Protocol
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from iemf.network import AudioVisualNetwork, Output
+from iemf.errors import UserError
+from iemf.logits import Logits
 from iemf.scaling import Scaling, default_scale
 
 Accuracies = Mapping[str, float]  # percent, of each modality's head by name, and of the fusion as "fused"
@@ -18,21 +21,50 @@ Accuracies = Mapping[str, float]  # percent, of each modality's head by name, an
 RELEASED_LABEL_SMOOTHING = 0.1
 
 
+class Fusing(Protocol):
+    """What a method sees of a network. Mappings are by modality name."""
+
+    encoders: Mapping[str, nn.Module]  # all that reaches the fusion through the modality's own features, and them alone
+    heads: Mapping[str, nn.Module]  # features [B, F] -> logits [B, C]
+    fusion: nn.Module  # the layer that IEMF modulates
+    splits: bool  # whether the fused logits are a sum over modalities
+
+    def contributions(self, features: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        """The modalities' parts of the fused logits, [B, C] each, which sum to them; called if ``splits`` alone."""
+        ...
+
+
+class Readable(Protocol):
+    """What a method sees of a network's output."""
+
+    logits: Logits
+    features: Mapping[str, Tensor]  # by modality, [B, F]: what its head reads
+
+
 class Method:
-    """A way to train the fusion; this base does nothing beyond cross-entropy of the fused logits.
+    """A way to train the fusion; this base leaves the task's own loss and its gradients as they are.
 
     Args:
         network: the network whose gradients ``on_gradients`` may change.
         seed: of the method's own random numbers, if it draws any; the same on every replica.
         recipe: "paper" follows the papers; "released" what the code released with He et al. 2025 does instead.
+
+    Raises:
+        UserError: the method needs a fusion whose logits split, and the network's do not.
     """
 
     name: str  # on a command line; both are set by :func:`register`
     label: str  # in tables and pictures
+    needs_split = False  # whether it asks for the modalities' contributions to the fused logits
     has_factors = False  # whether it multiplies what some parameters learn, those of ``parameters_by_modality``
     has_schedule = False  # whether what it does depends on the epoch, by ``self.at(epoch)``
 
-    def __init__(self, network: AudioVisualNetwork, seed: int = 0, recipe: str = "paper") -> None:
+    def __init__(self, network: Fusing, seed: int = 0, recipe: str = "paper") -> None:
+        if self.needs_split and not network.splits:
+            raise UserError(
+                f"{self.name} needs a fusion whose logits split by modality (concat or sum), got "
+                f"{type(network.fusion).__name__}; choose `fusion` concat, or another balancing method"
+            )
         self.network = network
         self.recipe = recipe
         self.label_smoothing = RELEASED_LABEL_SMOOTHING if recipe == "released" else 0.0
@@ -63,15 +95,22 @@ class Method:
         """The place in the method's own schedule, in epochs from 0, of an epoch of the run."""
         return epoch * self.stretch
 
-    def loss(self, output: Output, labels: Tensor, epoch: int) -> Tensor:
-        """The method's loss, a 0-dim tensor; the heads' own cross-entropies are the loop's affair."""
-        return self.cross_entropy(output.logits.fused, labels)
+    def loss(self, fused: Tensor, output: Readable, labels: Tensor, epoch: int) -> Tensor:
+        """The loss of the fusion, 0-dim; the heads' own losses are the stage's affair.
+
+        Args:
+            fused: the task's loss of the fused logits, 0-dim: in most tasks their cross-entropy.
+            output: of the network.
+            labels: [B].
+            epoch: from 0.
+        """
+        return fused
 
     def cross_entropy(self, logits: Tensor, labels: Tensor) -> Tensor:
         """Of any logits of the run, the heads' included; the released code smooths the labels of all of them."""
         return F.cross_entropy(logits, labels, label_smoothing=self.label_smoothing)
 
-    def on_gradients(self, output: Output, labels: Tensor, epoch: int) -> None:
+    def on_gradients(self, output: Readable, labels: Tensor, epoch: int) -> None:
         """Change gradients in place, between backward (unscaled) and step."""
 
     def on_validation(self, accuracies: Accuracies, epoch: int) -> None:

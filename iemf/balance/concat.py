@@ -1,8 +1,8 @@
-"""Concat ("Normal" in the paper): cross-entropy on the fused logits, nothing more (Eq. 5)."""
+"""Concat ("Normal" in the paper): the task's own loss of the fused logits, nothing more (Eq. 5)."""
 
 from iemf.balance.base import Method, register
 
 
 @register("concat", "Concat")
 class Concat(Method):
-    """loss = CE(fused); what every other method is compared with."""
+    """What every other method is compared with."""

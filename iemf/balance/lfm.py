@@ -4,7 +4,8 @@
     L_align = (KL(m||p) + KL(m||q)) / 2
     loss = 2·(α1(e)·L_cls + (1 - α1(e))·L_align),  L_cls = CE(fused),  α1: a fixed polynomial of the epoch e
 
-The code released with He et al. 2025 instead adds L_align, with weight 1 and on the features, to CE(fused).
+L_cls is whatever loss of the fused logits the task has. The code released with He et al. 2025 instead adds L_align to
+it, with weight 1 and on the features.
 """
 
 import math
@@ -13,8 +14,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from iemf.balance.base import Method, register
-from iemf.network import Output
+from iemf.balance.base import Method, Readable, register
 
 POLYNOMIAL = (0.204623704, 3.35472727e-3, 1.22989557e-4, -2.92947416e-6, 2.23835486e-8, -5.39717505e-11)
 LAST_EPOCH = 199  # the polynomial was fitted to 200 epochs, of which He et al. 2025 run 100; it is held afterwards
@@ -37,15 +37,14 @@ def alignment_loss(audio: Tensor, visual: Tensor) -> Tensor:
 
 @register("lfm", "LFM")
 class LFM(Method):
-    """Fused cross-entropy and alignment, weighted by epoch."""
+    """The fused loss and alignment, weighted by epoch."""
 
     has_schedule = True
 
-    def loss(self, output: Output, labels: Tensor, epoch: int) -> Tensor:
-        classification = self.cross_entropy(output.logits.fused, labels)
+    def loss(self, fused: Tensor, output: Readable, labels: Tensor, epoch: int) -> Tensor:
         if self.recipe == "released":
-            return classification + alignment_loss(output.features["audio"], output.features["visual"])
+            return fused + alignment_loss(output.features["audio"], output.features["visual"])
         # Re-read the heads: a vanilla network's own head logits carry no gradient to the encoders.
         audio, visual = (head(output.features[name]) for name, head in self.network.heads.items())
         weight = classification_weight(self.at(epoch))
-        return 2 * (weight * classification + (1 - weight) * alignment_loss(audio, visual))
+        return 2 * (weight * fused + (1 - weight) * alignment_loss(audio, visual))

@@ -10,8 +10,7 @@ on the update (:mod:`iemf.scaling`), not on the gradient, where it would be lost
 
 from torch import Tensor, nn
 
-from iemf.balance.base import Accuracies, Method, register
-from iemf.network import AudioVisualNetwork, Output
+from iemf.balance.base import Accuracies, Fusing, Method, Readable, register
 
 RATE = {"audio": 0.9, "visual": 1.1}
 MEMORY = 5
@@ -36,16 +35,16 @@ class MSLR(Method):
     has_factors = True
     has_schedule = True
 
-    def __init__(self, network: AudioVisualNetwork, seed: int = 0, recipe: str = "paper") -> None:
+    def __init__(self, network: Fusing, seed: int = 0, recipe: str = "paper") -> None:
         super().__init__(network, seed, recipe)
-        self.history: dict[str, list[float]] = {"audio": [], "visual": []}
+        self.history: dict[str, list[float]] = {modality: [] for modality in RATE}
 
     def parameters_by_modality(self) -> dict[str, list[nn.Parameter]]:
         """Of each encoder and its head."""
         network = self.network
         return {m: [*network.encoders[m].parameters(), *network.heads[m].parameters()] for m in RATE}
 
-    def on_gradients(self, output: Output, labels: Tensor, epoch: int) -> None:
+    def on_gradients(self, output: Readable, labels: Tensor, epoch: int) -> None:
         if self.at(epoch) > LAST_EPOCH:
             return
         for modality, scaling in self.scalings.items():

@@ -7,19 +7,21 @@
 
 Scores are summed over the global batch; the noise is the same on every replica. With an adaptive optimiser k_m is on
 the update (:mod:`iemf.scaling`), noise included, and not on the gradient, where it would be lost.
+
+An encoder without convolutions, as those that read features, has its weight matrices scaled instead. The convolutions
+are there what transforms features, beside biases and norms, which Peng et al. leave alone; matrices are that here.
 """
 
 import torch
 from torch import Tensor, nn
 
-from iemf.balance.base import Method, register
+from iemf.balance.base import Fusing, Method, Readable, register
 from iemf.coefficient import true_class_probability
-from iemf.errors import UserError
 from iemf.modulation import add_gradient_noise, deviation
-from iemf.network import AudioVisualNetwork, Output
 from iemf.processes import sum_over_processes
 
 ALPHA = 0.8
+MODALITIES = ("audio", "visual")
 LAST_EPOCH = 50
 
 
@@ -33,34 +35,34 @@ def discrepancy_coefficients(audio: Tensor, visual: Tensor, alpha: float = ALPHA
     return coefficient(1 / ratio_visual), coefficient(ratio_visual)
 
 
+def scaled_weights(encoder: nn.Module) -> list[nn.Parameter]:
+    """Of convolutions, or where there are none, all of two or more dimensions."""
+    parameters = list(encoder.parameters())
+    return [p for p in parameters if p.ndim == 4] or [p for p in parameters if p.ndim >= 2]
+
+
 @register("ogm-ge", "OGM-GE")
 class OGMGE(Method):
     """On-the-fly gradient modulation with generalisation enhancement; needs a fusion whose logits split."""
 
-    has_factors = True
-    has_schedule = True
-    slows, noisy = True, True
+    has_factors = has_schedule = needs_split = True
+    slows = noisy = True
 
-    def __init__(self, network: AudioVisualNetwork, seed: int = 0, recipe: str = "paper") -> None:
+    def __init__(self, network: Fusing, seed: int = 0, recipe: str = "paper") -> None:
         super().__init__(network, seed, recipe)
-        if not hasattr(network.fusion, "contributions"):
-            raise UserError(
-                f"ogm-ge needs a fusion whose logits split by modality (concat or sum), "
-                f"got {type(network.fusion).__name__}; choose `fusion` concat"
-            )
         # The same noise on every replica, or they would drift apart: a generator of its own, seeded alike.
-        self.generator = torch.Generator(next(network.parameters()).device).manual_seed(seed)
+        self.generator = torch.Generator(next(network.fusion.parameters()).device).manual_seed(seed)
 
     def parameters_by_modality(self) -> dict[str, list[nn.Parameter]]:
-        """Convolutions of each encoder."""
-        return {m: [p for p in encoder.parameters() if p.ndim == 4] for m, encoder in self.network.encoders.items()}
+        """Weights of each encoder."""
+        return {modality: scaled_weights(self.network.encoders[modality]) for modality in MODALITIES}
 
     @torch.no_grad()
-    def on_gradients(self, output: Output, labels: Tensor, epoch: int) -> None:
+    def on_gradients(self, output: Readable, labels: Tensor, epoch: int) -> None:
         if self.at(epoch) > LAST_EPOCH:
             return
         scalings = self.scalings.values()
-        # Nothing of a frozen encoder, or of one without convolutions.
+        # Nothing of a frozen encoder.
         gradients = [p.grad for scaling in scalings for p in scaling.parameters if p.grad is not None]
         deviations = [deviation(g) for g in gradients] if self.noisy else []  # of gradients not yet slowed
         if self.slows:
@@ -69,10 +71,10 @@ class OGMGE(Method):
         if self.noisy:
             add_gradient_noise(gradients, deviations, self.generator)
 
-    def coefficients(self, output: Output, labels: Tensor) -> tuple[Tensor, Tensor]:
+    def coefficients(self, output: Readable, labels: Tensor) -> tuple[Tensor, Tensor]:
         """(k_a, k_v) of the global batch."""
-        parts = self.network.fusion.contributions(*(z.float() for z in output.features.values()))
-        scores = torch.stack([true_class_probability(part, labels).sum() for part in parts])
+        parts = self.network.contributions({modality: z.float() for modality, z in output.features.items()})
+        scores = torch.stack([true_class_probability(parts[modality], labels).sum() for modality in MODALITIES])
         return discrepancy_coefficients(*sum_over_processes(scores))
 
     def state_dict(self) -> dict:

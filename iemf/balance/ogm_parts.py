@@ -13,7 +13,6 @@ class OGM(OGMGE):
 
 @register("ge", "GE")
 class GE(OGMGE):
-    """The noise without the slowing, on the convolutions of both encoders."""
+    """The noise without the slowing, on the weights of both encoders; any fusion will do."""
 
-    has_factors = False
-    slows = False
+    has_factors = needs_split = slows = False

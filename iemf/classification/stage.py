@@ -9,17 +9,18 @@ from iemf.balance import Method
 from iemf.classification.evaluate import Evaluation, evaluate
 from iemf.data.base import AudioVisualData, Batch, evaluation_loader, training_loader
 from iemf.network import AudioVisualNetwork
+from iemf.training.balanced import Asked, Balanced
 from iemf.training.effects import Effects, effects_of_samples
 from iemf.training.stage import Outcome, Rank, StageDefaults
-from iemf.training.step import outcome_of
+from iemf.training.step import outcome_of, ranked
 
 
-class ClassificationStage(StageDefaults):
+class ClassificationStage(Balanced, StageDefaults):
     """The method's loss of the fusion, and the cross-entropy of every head.
 
     Args:
         module: the network, on the accelerator's device.
-        method: the balancing method, made for it; its hooks see unscaled gradients.
+        balance: the balancing method, made for it; its hooks see unscaled gradients.
         data: three splits.
         batch_size: of each process.
         seed: of the order of the training samples.
@@ -33,7 +34,7 @@ class ClassificationStage(StageDefaults):
     def __init__(
         self,
         module: AudioVisualNetwork,
-        method: Method,
+        balance: Method,
         data: AudioVisualData,
         batch_size: int,
         seed: int,
@@ -42,7 +43,7 @@ class ClassificationStage(StageDefaults):
         whole_batches: bool = False,
     ) -> None:
         super().__init__()
-        self.module, self.method, self.data, self.accelerator = module, method, data, accelerator
+        self.module, self.balance, self.data, self.accelerator = module, balance, data, accelerator
         train, self.sampler = training_loader(data.train, batch_size, seed, workers, whole_batches)
         self.steps, self.batch_size = len(train), batch_size
         evaluations = [evaluation_loader(split, batch_size, workers) for split in (data.val, data.test)]
@@ -57,22 +58,17 @@ class ClassificationStage(StageDefaults):
 
     def loss(self, network: nn.Module, batch: Batch, epoch: int) -> Outcome:
         output = network(*self.front_end(batch.audio, batch.visual))
-        losses = {"fused": self.method.loss(output, batch.label, epoch)}
-        losses |= {
-            name: self.method.cross_entropy(logits, batch.label) for name, logits in output.logits.unimodal.items()
-        }
-        return outcome_of(losses, output.logits, batch.label, output=output)
-
-    def on_gradients(self, outcome: Outcome, epoch: int) -> None:
-        self.method.on_gradients(outcome.output, outcome.evidence.labels, epoch)
+        logits, labels = output.logits, batch.label
+        fused = self.balance.cross_entropy(logits.fused, labels)
+        losses = {"fused": self.balance.loss(fused, output, labels, epoch)}
+        losses |= {name: self.balance.cross_entropy(each, labels) for name, each in logits.unimodal.items()}
+        return outcome_of(losses, logits, labels, output=Asked(output, labels))
 
     def validate(self, epoch: int) -> tuple[Rank, dict[str, float]]:
-        """Ranked by the fused accuracy, then by its loss; the method sees the accuracies."""
+        """Ranked by the fused accuracy, then by its loss; ``balance`` sees the accuracies."""
         found = evaluate(self.module, self.front_end, self.val_loader, self.accelerator)
-        accuracies, loss, effects = found.accuracies, found.loss, self._effects(found)
-        self.method.on_validation(accuracies, epoch)
-        record = {f"val_accuracy_{name}": value for name, value in accuracies.items()}
-        return (accuracies["fused"], -loss), record | {"val_loss": loss} | effects.means("val")
+        self.balance.on_validation(found.accuracies, epoch)
+        return ranked(found.accuracies, found.loss, self._effects(found))
 
     def test(self) -> tuple[dict[str, float], Effects]:
         """(accuracies in percent, ξ of each batch) on the test split, of the module as it is."""
@@ -81,11 +77,3 @@ class ClassificationStage(StageDefaults):
 
     def _effects(self, found: Evaluation) -> Effects:
         return effects_of_samples(found.scores, self.batch_size, self.modulation)
-
-    def state_dict(self) -> dict:
-        """The method's."""
-        return self.method.state_dict()
-
-    def load_state_dict(self, state: dict) -> None:
-        """Take back what ``state_dict`` gave."""
-        self.method.load_state_dict(state)

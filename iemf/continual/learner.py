@@ -13,6 +13,7 @@ import torch
 from accelerate import Accelerator
 from torch import nn
 
+from iemf.balance import Method
 from iemf.continual import memory
 from iemf.continual.data import ContinualData
 from iemf.continual.methods import ContinualMethod
@@ -29,7 +30,8 @@ from iemf.training.schedule import CONSTANT, Schedule
 from iemf.training.step import EVERY_EPOCH, Window
 
 MakeOptimizer = Callable[[nn.Module], torch.optim.Optimizer]
-MakeModulation = Callable[[ContinualNetwork, torch.optim.Optimizer, int], InverseEffectiveness]
+MakeBalance = Callable[[ContinualNetwork, torch.optim.Optimizer, int], Method]
+MakeModulation = Callable[[ContinualNetwork, torch.optim.Optimizer, int], InverseEffectiveness | None]
 
 
 @dataclass(frozen=True)
@@ -65,6 +67,7 @@ class ContinualLearner:
         accelerator: on which devices, in which precision.
         make_optimizer: called anew in every task: the classifier's parameters are new objects.
         make_modulation: IEMF on the classifier, likewise; also given a seed of the task. None: vanilla, joint learning.
+        make_balance: of the modalities, anew: accuracies among other classes are nothing to compare with. None: none.
         watch: as of :class:`iemf.training.Trainer`.
 
     Raises:
@@ -81,11 +84,12 @@ class ContinualLearner:
         accelerator: Accelerator,
         make_optimizer: MakeOptimizer,
         make_modulation: MakeModulation | None = None,
+        make_balance: MakeBalance | None = None,
         watch: Watch = unwatched,
     ) -> None:
         self.network, self.method, self.data, self.options, self.folder = network, method, data, options, folder
         self.accelerator, self.make_optimizer, self.make_modulation = accelerator, make_optimizer, make_modulation
-        self.watch = watch
+        self.make_balance, self.watch = make_balance, watch
         self.accuracies: list[list[float]] = []
         self.unimodal: list[list[dict[str, float]]] = []
         self.history: list[dict] = []
@@ -123,18 +127,21 @@ class ContinualLearner:
         self.network.grow(classes.stop)
         optimizer = self.make_optimizer(self.network)
         modulation = self.make_modulation(self.network, optimizer, seed) if self.make_modulation else None
-        stage = self.stage(task, teacher)
+        balance = self.make_balance(self.network, optimizer, seed) if self.make_balance else None
+        stage = self.stage(task, teacher, balance)
         how = TrainingOptions(options.epochs, seed, options.clip_norm, options.window, options.progress,
                               options.clip_first, options.schedule)  # fmt: skip
         return Trainer(stage, optimizer, how, self.folder, self.accelerator, modulation=modulation,
                        before=self.history, watch=self.watch)  # fmt: skip
 
-    def stage(self, task: int, teacher: ContinualNetwork | None = None) -> TaskStage:
+    def stage(
+        self, task: int, teacher: ContinualNetwork | None = None, balance: Method | None = None
+    ) -> TaskStage:  # fmt: skip
         """A task, to be learnt or to be tested."""
         options = self.options
         portion = Portion(options.batch_size, options.exemplar_batch, options.seed, options.head_window)
         return TaskStage(self.network, teacher, self.method, self.data, task, self.exemplars(task), portion,
-                         self.accelerator)  # fmt: skip
+                         self.accelerator, balance)  # fmt: skip
 
     def exemplars(self, task: int) -> list[int]:
         """Training rows of old classes that the memory holds."""

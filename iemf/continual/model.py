@@ -5,7 +5,7 @@ weights: softmax over times of (sum over places of w_s P_v) * p_a. Both pool the
 f_v = act(W_v v), f = f_a + f_v; one linear classifier on f, which grows with the classes.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import NamedTuple
 
 import torch
@@ -128,3 +128,20 @@ class ContinualNetwork(nn.Module):
     def heads(self) -> dict[str, GrowingLinear]:
         """By modality."""
         return {"audio": self.head_audio, "visual": self.head_visual}
+
+    @property
+    def encoders(self) -> dict[str, nn.Module]:
+        """By modality; the attention, guided by sound as it is, gives the visual features alone."""
+        return {"audio": self.audio, "visual": nn.ModuleList([self.attention, self.visual])}
+
+    @property
+    def fusion(self) -> GrowingLinear:
+        """The classifier, which IEMF modulates."""
+        return self.classifier
+
+    splits = True  # W (f_a + f_v) + b
+
+    def contributions(self, features: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        """W f_m + b/2 for each modality's features f_m [B, F], [B, C]; they sum to the fused logits."""
+        layer = self.classifier
+        return {modality: F.linear(f, layer.weight, layer.bias / 2) for modality, f in features.items()}

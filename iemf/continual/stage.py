@@ -9,18 +9,19 @@ from accelerate import Accelerator
 from torch import Tensor, nn
 from torch.utils.data import BatchSampler
 
+from iemf.balance import Method
 from iemf.coefficient import IGNORED
 from iemf.continual.data import ContinualData, FeatureBatch, FeatureSplit
 from iemf.continual.methods import ContinualMethod, ContinualStep
 from iemf.continual.model import ContinualNetwork, ContinualOutput
 from iemf.errors import UserError
 from iemf.logits import FUSED, Logits
-from iemf.processes import sum_over_processes
 from iemf.seeds import Stream, mix_seed
+from iemf.training.balanced import Asked, Balanced
 from iemf.training.batches import read_batches, share
 from iemf.training.effects import BatchScores
 from iemf.training.stage import Evidence, Outcome, Rank, StageDefaults
-from iemf.training.step import EVERY_EPOCH, Totals, Window, named_totals, outcome_of
+from iemf.training.step import EVERY_EPOCH, Totals, Window, accuracies_of, named_totals, outcome_of, ranked
 
 
 class Portion(NamedTuple):
@@ -32,7 +33,7 @@ class Portion(NamedTuple):
     head_window: Window = EVERY_EPOCH
 
 
-class TaskStage(StageDefaults):
+class TaskStage(Balanced, StageDefaults):
     """Learns the classes of one task.
 
     Args:
@@ -42,6 +43,7 @@ class TaskStage(StageDefaults):
         task: its number.
         exemplars: training rows of old classes that the memory holds.
         accelerator: of the run.
+        balance: of the modalities, made for ``module`` as it is in this task; none by default.
     """
 
     def __init__(
@@ -54,10 +56,12 @@ class TaskStage(StageDefaults):
         exemplars: Sequence[int],
         portion: Portion,
         accelerator: Accelerator,
+        balance: Method | None = None,
     ) -> None:
         super().__init__()
         self.module, self.teacher, self.method, self.data, self.task = module, teacher, method, data, task
         self.exemplars, self.portion, self.accelerator = list(exemplars), portion, accelerator
+        self.balance = balance or Method(module)
         self.name, self.about = f"task {task}", {"task": task}
         self.rows = data.train.rows_of(data.tasks[task])
         self.steps = -(-len(self.rows) // portion.batch_size)
@@ -85,9 +89,11 @@ class TaskStage(StageDefaults):
         current, (audio, visual, labels) = batch
         output = network(audio, visual)
         losses, further = self._losses(output, audio, visual, labels, current)
+        losses[FUSED] = self.balance.loss(losses[FUSED], output, labels, epoch)
         if epoch not in self.portion.head_window:
             losses = {name: loss if name == FUSED else 0 * loss for name, loss in losses.items()}
-        return outcome_of(losses, output.logits, labels, further, self._evidence_of_new(output.logits, labels, current))
+        evidence = self._evidence_of_new(output.logits, labels, current)
+        return outcome_of(losses, output.logits, labels, further, evidence, Asked(output, labels))
 
     @torch.no_grad()
     def _evidence_of_new(self, logits: Logits, labels: Tensor, current: int) -> Evidence:
@@ -116,12 +122,12 @@ class TaskStage(StageDefaults):
         return losses, self.method.further_loss(output, old, step)
 
     def validate(self, epoch: int) -> tuple[Rank, dict[str, float]]:
-        """Ranked by the fused accuracy on all classes so far, then by its loss; ξ is of the task's own samples."""
+        """Ranked by the fused accuracy on all classes so far, then by its loss; ``balance`` sees the accuracies, ξ is
+        of the task's own samples."""
         scores = BatchScores(self.accelerator)
         accuracies, loss = self.accuracies("val", self.data.tasks[: self.task + 1], scores)
-        effects = scores.effects(self.modulation)
-        record = {f"val_accuracy_{name}": value for name, value in accuracies.items()}
-        return (accuracies["fused"], -loss), record | {"val_loss": loss} | effects.means("val")
+        self.balance.on_validation(accuracies, epoch)
+        return ranked(accuracies, loss, scores.effects(self.modulation))
 
     @torch.no_grad()
     def accuracies(
@@ -142,18 +148,15 @@ class TaskStage(StageDefaults):
         for batch in read_batches(split.__getitems__, mine or parts[:1], self.accelerator.device):
             logits = self.module(batch.audio, batch.visual).logits
             loss = F.cross_entropy(logits.fused, batch.label, reduction="mean")
-            sums = named_totals({"loss": loss}, logits, batch.label)
-            totals.add(sums if mine else {name: 0 * value for name, value in sums.items()})
+            totals.add(named_totals({"loss": loss}, logits, batch.label), counts=bool(mine))
             if mine and scores is not None:
                 scores.add(*self._evidence(logits, batch.label))
-        sums = totals.read(sum_over_processes)
+        sums = totals.read()
         if not abs(sums["loss"]) < float("inf"):
             self._name_not_finite(split, rows)
             raise UserError(f"training diverged: the loss on {split_name} is {sums['loss']}; train anew in another "
                             f"`out` with a lower `lr`")  # fmt: skip
-        right = {name.removeprefix("correct_"): 100 * total / len(rows) for name, total in sums.items()
-                 if name.startswith("correct_")}  # fmt: skip
-        return right, sums["loss"] / len(rows)
+        return accuracies_of(sums, len(rows)), sums["loss"] / len(rows)
 
     def explain(self) -> None:
         """The features may hold what is no number."""

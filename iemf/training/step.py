@@ -12,10 +12,11 @@ import torch
 from accelerate import Accelerator
 from torch import Tensor, nn
 
-from iemf.logits import Logits
+from iemf.logits import FUSED, Logits
 from iemf.modulation import InverseEffectiveness
 from iemf.processes import sum_over_processes
-from iemf.training.stage import Evidence, Outcome, Stage
+from iemf.training.effects import Effects
+from iemf.training.stage import Evidence, Outcome, Rank, Stage
 
 
 @dataclass(frozen=True)
@@ -116,11 +117,12 @@ class Totals:
         self.device, self.names, self.sums = device, (), None
         self.waiting: list[list[Tensor]] = []
 
-    def add(self, totals: Mapping[str, Tensor]) -> None:
-        """One batch's; every batch has the same names."""
+    def add(self, totals: Mapping[str, Tensor], counts: bool = True) -> None:
+        """One batch's; every batch has the same names. Of one that does not count, the names alone."""
         if self.sums is None:
             self.names, self.sums = tuple(totals), torch.zeros(len(totals), dtype=torch.float64, device=self.device)
-        self.waiting.append([totals[name].detach() for name in self.names])
+        if counts:
+            self.waiting.append([totals[name].detach() for name in self.names])
         if len(self.waiting) == self.HELD:
             self._add_waiting()
 
@@ -151,6 +153,18 @@ def means(sums: Mapping[str, float]) -> dict[str, float | None]:
         elif name not in (*OF_BATCHES, "samples", "batches", "without_evidence"):
             record[name] = total / sums["samples"]
     return record | {name: sums[name] / sums["batches"] if name in sums else None for name in OF_BATCHES}
+
+
+def accuracies_of(sums: Mapping[str, float], count: int) -> dict[str, float]:
+    """Percent of ``count`` samples that each set of logits has right, by name, from the totals "correct_<name>"."""
+    return {name.removeprefix("correct_"): 100 * total / count for name, total in sums.items()
+            if name.startswith("correct_")}  # fmt: skip
+
+
+def ranked(accuracies: Mapping[str, float], loss: float, effects: Effects) -> tuple[Rank, dict[str, float]]:
+    """What validation gives, of accuracies in percent, the fused loss and ξ; ranked by the first, then the second."""
+    record = {f"val_accuracy_{name}": value for name, value in accuracies.items()}
+    return (accuracies[FUSED], -loss), record | {"val_loss": loss} | effects.means("val")
 
 
 @torch.no_grad()

@@ -5,6 +5,7 @@ from dataclasses import replace
 import torch
 
 from experiments.avqa import build, run
+from experiments.sweep.build import modulation_of
 from iemf.modulation import InverseEffectiveness, ReleasedInverseEffectiveness
 from iemf.training import RunFolder, checkpoint
 from tests.experiments.avqa import run_of
@@ -33,7 +34,7 @@ def test_modulation_of_recipes(digits_qa, tmp_path):
     optimizer = torch.optim.SGD(network.parameters(), lr=0.1)
     changes = ({}, {"optimizer": "sgd"}, {"recipe": "released"}, {"variant": "joint"})
     runs = [run_of(digits_qa, tmp_path, **({"variant": "iemf"} | change)) for change in changes]
-    kinds = [build.build_modulation(each, network, optimizer) for each in runs]
+    kinds = [modulation_of(each, network, optimizer, 0) for each in runs]
     assert [type(kind) for kind in kinds] == [InverseEffectiveness] * 2 + [ReleasedInverseEffectiveness, type(None)]
     assert [kind.scale for kind in kinds[:3]] == ["step", "gradient", "gradient"]
     for kind in kinds[:3]:

@@ -18,7 +18,7 @@ def test_the_table_follows_from_the_results():
         ("ann", "baseline", "vanilla", ("audio",)): {0: results(40.0, 50.0), 2: results(30.0, 30.0)},
         ("ann", "baseline", "vanilla", ("visual",)): {0: results(45.0, 40.0), 2: results(20.0, 50.0)},
     }
-    table = report.markdown(cells, resolve(RunConfig()), 2)
+    table = report.markdown(cells, [(resolve(RunConfig()), {})], 2)
     rows = {tuple(part.strip() for part in line.strip("|").split("|")) for line in table.splitlines()}
     assert ("baseline", "ANN", "IEMF − joint", "+1.50 ± 0.71", "+1.50 ± 0.71", "+0.50 ± 0.00", "+1.50 ± 0.71") in rows
     assert (

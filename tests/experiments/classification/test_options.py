@@ -92,7 +92,10 @@ def test_what_the_factors_of_a_method_multiply(options, expected):
         ({"iemf": True, "joint": True}, "--iemf and --joint name two variants"),
         ({"scale": "step", "joint": True}, "--scale step is read with --iemf only"),
         ({"time_steps": 4}, "--time-steps 4 is read with --network snn only"),
-        ({"method": "lfm", "balance_scale": "step"}, "--balance-scale step is read with --method mslr and ogm-ge only"),
+        (
+            {"method": "lfm", "balance_scale": "step"},
+            "--balance-scale step is read with --method mslr, ogm-ge, ogm only",
+        ),
         ({"frames": 3}, "--frames 3 is read with data sets other than av-digits only"),
         ({"workers": 2}, "--workers 2"),
         ({"dataset": "folder"}, "--dataset folder needs --data-root"),

@@ -7,6 +7,7 @@ from torch import nn
 
 from experiments.continual import build
 from experiments.continual.options import RunConfig, resolve
+from experiments.sweep.build import modulation_of
 from iemf.continual.model import ContinualNetwork
 from iemf.modulation import InverseEffectiveness, ReleasedInverseEffectiveness
 
@@ -23,11 +24,11 @@ def test_what_released_leaves_out():
     optimizer = torch.optim.SGD(network.parameters(), lr=0.1)
     runs = [paper, released, *(resolve(RunConfig(variant="iemf", epochs=30, **options)) for options in
             ({"recipe": "released", "method": "lwf", "optimizer": "sgd"}, {"optimizer": "adam"}))]  # fmt: skip
-    made = [build.build_modulation(run)(network, optimizer, 0) for run in runs]
+    made = [modulation_of(run, network, optimizer, 0) for run in runs]
     assert [effect.scale for effect in made] == ["gradient", "step", "gradient", "step"]
     assert [type(effect) for effect in made] == [InverseEffectiveness] * 2 + [
         ReleasedInverseEffectiveness, InverseEffectiveness,
     ]  # fmt: skip
     for effect in made:
         assert {id(p) for p in effect.parameters} == {id(p) for p in network.classifier.parameters()}
-    assert build.build_modulation(replace(paper, variant="joint")) is None
+    assert modulation_of(replace(paper, variant="joint"), network, optimizer, 0) is None

@@ -1,5 +1,6 @@
 """Means, deviations and tests by hand."""
 
+import numpy as np
 import pytest
 
 from experiments.sweep import statistics
@@ -24,22 +25,6 @@ def test_paired_differences_in_words():
     assert statistics.paired("A − B", [[5.0]]) == ""
     assert "0 gain and 0 lose" in statistics.paired("A − B", [[0.0, 0.0]])
     assert "1 gain and 0 lose" in statistics.paired("A − B", [[1.0, 1.0]])
-
-
-def test_holms_correction_by_hand():
-    """Sorted: 0.01·4, 0.02·3, 0.03·2 (which is not larger than the one before), 0.04·1 (likewise)."""
-    assert statistics.holm([0.04, 0.01, 0.03, 0.02]) == pytest.approx([0.06, 0.04, 0.06, 0.06])
-    assert statistics.holm([0.01, 0.9, 0.2]) == pytest.approx([0.03, 0.9, 0.4])
-    assert statistics.holm([0.6, 0.7]) == [1.0, 1.0]
-    assert statistics.holm([0.3]) == [0.3]
-    assert statistics.holm([]) == []
-
-
-def test_p_of_paired_differences():
-    """1, 2, 3: t = 2·√3 with two degrees of freedom; there p = 1 − t/√(t² + 2)."""
-    assert statistics.p_value([1.0, 2.0, 3.0]) == pytest.approx(1 - 12**0.5 / 14**0.5)
-    assert statistics.p_value([0.0, 0.0]) == 1
-    assert statistics.p_value([2.0, 2.0]) == 0
 
 
 def test_comparisons_are_taken_seed_by_seed_over_all_rows():
@@ -68,3 +53,27 @@ def test_comparisons_are_taken_seed_by_seed_over_all_rows():
 )
 def test_seeds_in_words(cells, words):
     assert words in statistics.seeds_in_words(cells)
+
+
+def test_holm_by_hand():
+    """Sorted .01, .03, .04 times 3, 2, 1: .03, .06, .04, which may not fall again."""
+    assert statistics.holm([0.01, 0.04, 0.03]) == pytest.approx([0.03, 0.06, 0.06])
+    assert statistics.holm([0.5, 0.9]) == [1.0, 1.0]
+    assert statistics.holm([]) == []
+
+
+def test_p_value_of_equal_differences():
+    assert statistics.p_value([0.0, 0.0]) == 1
+    assert statistics.p_value([1.0, 1.0]) == 0
+    assert statistics.p_value([1.0, 2.0, 3.0]) == pytest.approx(0.0742, abs=1e-4)  # t = 2·√3, 2 degrees of freedom
+
+
+def test_what_n_could_see_is_found_as_often_as_it_says():
+    """Simulated: differences of that mean and deviation 1, n = 5, pass the test in 80 of 100 cases."""
+    values = [-1.2649, -0.6325, 0.0, 0.6325, 1.2649]  # deviation 1
+    mean = statistics.detectable(values)
+    random = np.random.default_rng(0)
+    passed = [statistics.p_value(random.normal(mean, 1, 5).tolist()) < 0.05 for _ in range(4000)]
+    assert np.mean(passed) == pytest.approx(0.8, abs=0.02)
+    with pytest.raises(ValueError, match="one difference"):
+        statistics.detectable([1.0])

@@ -91,7 +91,7 @@ def test_a_picture_is_drawn_and_nothing_else_is_left(draw, tmp_path):
 @pytest.mark.parametrize(("values", "limits"), [((91.0, 93.0), (87.0, 97.0)), ((20.0, 90.0), (16.5, 93.5))])
 def test_panels_share_an_axis_on_which_small_differences_look_small(values, limits, monkeypatch, tmp_path):
     drawn = []
-    monkeypatch.setattr(plots, "save", lambda figure, path: drawn.append(figure))
+    monkeypatch.setattr(plots, "save", lambda figure, *_: drawn.append(figure))
     cells = {(network, "lfm", "vanilla"): [value] for network, value in zip(NETWORKS, values, strict=True)}
     plots.accuracies(cells, LABELS, tmp_path / "picture.png", "made up")
     # five points around the middle, or the values and the margin of a twentieth that matplotlib leaves

@@ -16,7 +16,7 @@ def test_the_answer_by_hand(activation):
         network.fc_answer.weight.fill_(2.0)
         network.fc_answer.bias.fill_(-1.0)
     a, v, q = (torch.tensor([[value]]) for value in (0.5, -1.0, 2.0))
-    found = network(a, v, q).fused.item()
+    found = network(a, v, q).logits.fused.item()
     if activation is torch.nn.Identity:
         expected = 2 * ((3 * 0.5 + 4 * -1 + 1) * 2) - 1  # -7
     else:

@@ -46,7 +46,7 @@ def test_the_published_sizes_layer_by_layer():
 def test_every_part_learns(model, visual):
     torch.manual_seed(0)
     network = model(5, visual, 9, 7, 8)
-    answered = network(*inputs(visual=visual))
+    answered = network(*inputs(visual=visual)).logits
     assert {name: logits.shape for name, logits in answered.named().items()} == {
         "audio": (3, 7), "visual": (3, 7), "fused": (3, 7),
     }  # fmt: skip
@@ -60,10 +60,10 @@ def test_a_row_does_not_depend_on_its_batch(model):
     torch.manual_seed(0)
     network = model(5, 6, 9, 7, 8).eval()
     sound, maps, words = inputs(5)
-    whole = network(sound, maps, words).fused
+    whole = network(sound, maps, words).logits.fused
     order = [3, 0, 4]
-    torch.testing.assert_close(network(sound[order], maps[order], words[order]).fused, whole[order])
-    torch.testing.assert_close(network(sound[1:2], maps[1:2], words[1:2]).fused, whole[1:2])
+    torch.testing.assert_close(network(sound[order], maps[order], words[order]).logits.fused, whole[order])
+    torch.testing.assert_close(network(sound[1:2], maps[1:2], words[1:2]).logits.fused, whole[1:2])
 
 
 def test_the_question_is_the_lstms_last_state():
@@ -101,7 +101,7 @@ def test_the_answer_by_hand():
     a, v, q = torch.tensor([[1.0]]), torch.tensor([[-2.0]]), torch.tensor([[3.0]])
     hidden = torch.tanh((torch.tanh(a) + torch.tanh(v) + 1) * q)
     expected = {"audio": a * q + 1, "visual": v * q + 1, "fused": hidden + 1}
-    found = network(a, v, q).named()
+    found = network(a, v, q).logits.named()
     assert list(found) == list(expected)
     for name, logits in found.items():
         torch.testing.assert_close(logits, expected[name].expand(1, 2))
@@ -113,7 +113,7 @@ def test_heads_of_a_vanilla_run_are_probes(joint):
     torch.manual_seed(0)
     network = AnswerNetwork(4, 2, train_encoders_by_heads=joint)
     parts = [torch.randn(3, 4, requires_grad=True) for _ in range(3)]
-    logits = network(*parts)
+    logits = network(*parts).logits
     a, v, q = parts
     torch.testing.assert_close(
         logits.unimodal, {"audio": network.head_audio(a * q), "visual": network.head_visual(v * q)}
@@ -123,7 +123,7 @@ def test_heads_of_a_vanilla_run_are_probes(joint):
     reached = torch.autograd.grad(loss, [*parts, *heads], allow_unused=True)
     assert [gradient is not None for gradient in reached[:3]] == [joint] * 3
     assert all(gradient.abs().sum() > 0 for gradient in reached[3:])
-    fused = torch.autograd.grad(network(*parts).fused.sum(), parts)
+    fused = torch.autograd.grad(network(*parts).logits.fused.sum(), parts)
     assert all(gradient.abs().sum() > 0 for gradient in fused)
 
 
@@ -170,7 +170,7 @@ def test_time_means_are_added_to_what_is_attended():
     sound, maps, words = inputs()
     grounded = network.grounding.grounded(network.grounding.hear(sound), network.grounding.places(maps))
     expected = network.answer(grounded.audio.mean(1), grounded.visual.mean(1), network.question(words))
-    torch.testing.assert_close(network(sound, maps, words), expected)
+    torch.testing.assert_close(network(sound, maps, words).logits, expected.logits)
 
 
 def test_the_match_network_of_stage_1_fits_into_st_avqa():

@@ -90,7 +90,7 @@ def test_the_loss_is_the_sum_of_its_parts(accelerator, model, joint):
     stage = make_stage(model, accelerator, data, module=module)
     batch = batch_of(model, data)
     outcome = stage.loss(module, batch, 0)
-    answered = module(batch.audio, batch.visual, batch.words)
+    answered = module(batch.audio, batch.visual, batch.words).logits
     parts = {f"loss_{name}": F.cross_entropy(logits, batch.answer) for name, logits in answered.named().items()}
     assert set(parts) == {"loss_audio", "loss_visual", "loss_fused"}
     if model is STAVQA:
@@ -118,8 +118,8 @@ def test_heads_always_learn_and_the_encoders_from_them_in_joint_learning_alone(a
     parameters = dict(module.named_parameters())
     outcome = stage.loss(module, batch, 0)
     whole = dict(zip(parameters, torch.autograd.grad(outcome.loss, parameters.values()), strict=True))
-    logits, further = stage.answered(module, batch)
-    alone = F.cross_entropy(logits.fused, batch.answer) + sum(further.values())
+    output, further = stage.answered(module, batch)
+    alone = F.cross_entropy(output.logits.fused, batch.answer) + sum(further.values())
     given = torch.autograd.grad(alone, parameters.values(), allow_unused=True)
     differ = {name for name, gradient in zip(parameters, given, strict=True)
               if gradient is None or not torch.allclose(gradient, whole[name], rtol=1e-4, atol=1e-7)}  # fmt: skip
@@ -173,7 +173,7 @@ def test_xi_is_of_the_heads_and_the_fusion(accelerator, model):
     data = questions()
     module = avqa_network(model).eval()
     batch = batch_of(model, data)
-    answered = module(batch.audio, batch.visual, batch.words)
+    answered = module(batch.audio, batch.visual, batch.words).logits
     probability = {name: logits.softmax(1).gather(1, batch.answer[:, None]).mean()
                    for name, logits in answered.named().items()}  # fmt: skip
     optimizer = torch.optim.SGD(module.parameters(), lr=0.1)
@@ -201,7 +201,7 @@ def test_predictions_do_not_depend_on_batches_or_order(accelerator, model):
         assert torch.equal(numbers, told[name][order]), name
     batch = split.__getitems__(list(range(24)))
     with torch.no_grad():
-        answered = module.eval()(batch.audio.float(), batch.visual.float(), batch.words)
+        answered = module.eval()(batch.audio.float(), batch.visual.float(), batch.words).logits
     for name, logits in answered.named().items():
         assert torch.equal(told[name], logits.argmax(1)), name
 
@@ -230,7 +230,7 @@ def test_validation_by_hand(accelerator):
     rank, record = make_stage(Baseline, accelerator, data, batch_size=5, module=module).validate(0)
     batch = data.val.__getitems__(list(range(24)))
     with torch.no_grad():
-        answered = module(batch.audio.float(), batch.visual.float(), batch.words)
+        answered = module(batch.audio.float(), batch.visual.float(), batch.words).logits
     loss = F.cross_entropy(answered.fused, batch.answer).item()
     right = {f"val_accuracy_{name}": 100 * (each.argmax(1) == batch.answer).double().mean().item()
              for name, each in answered.named().items()}  # fmt: skip

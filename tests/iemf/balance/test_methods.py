@@ -33,10 +33,13 @@ def accuracies(audio, visual):
 
 def test_concat_is_cross_entropy_and_smooths_in_the_released_recipe(make_network):
     fused, labels = torch.tensor([[0.0, math.log(3)]]), torch.tensor([1])  # p = 1/4, 3/4
-    assert Concat(make_network()).loss(output_of(fused), labels, 0).item() == pytest.approx(-math.log(3 / 4))
+    own = Concat(make_network()).cross_entropy(fused, labels)
+    assert own.item() == pytest.approx(-math.log(3 / 4))
+    assert Concat(make_network()).loss(own, output_of(fused), labels, 0) is own
     # 0.1 spread over both classes: targets 0.05, 0.95
     expected = -(0.95 * math.log(3 / 4) + 0.05 * math.log(1 / 4))
-    assert Concat(make_network(), recipe="released").loss(output_of(fused), labels, 0).item() == pytest.approx(expected)
+    released = Concat(make_network(), recipe="released")
+    assert released.cross_entropy(fused, labels).item() == pytest.approx(expected)
 
 
 # ---- the registry
@@ -308,8 +311,8 @@ def test_lfm_loss_by_hand_and_its_gradient_reaches_the_encoders_of_a_vanilla_net
     network = make_network(joint=False)
     audio, visual, labels = batch
     output = network(audio, visual)
-    loss = LFM(network).loss(output, labels, epoch=0)
     classification = F.cross_entropy(output.logits.fused, labels)
+    loss = LFM(network).loss(classification, output, labels, epoch=0)
     alignment = alignment_loss(*output.logits.unimodal.values())
     torch.testing.assert_close(loss, 2 * (0.204623704 * classification + (1 - 0.204623704) * alignment))
     without = torch.autograd.grad(
@@ -323,13 +326,15 @@ def test_lfm_reads_its_weight_at_the_stretched_epoch(make_network, batch):
     output = (network := make_network())(*batch[:2])
     short, long = LFM(network), LFM(network)
     short.use_epochs(12, 100)
-    torch.testing.assert_close(short.loss(output, batch[2], 6), long.loss(output, batch[2], 50))
-    assert not torch.allclose(short.loss(output, batch[2], 6), long.loss(output, batch[2], 6))
+    own = F.cross_entropy(output.logits.fused, batch[2])
+    torch.testing.assert_close(short.loss(own, output, batch[2], 6), long.loss(own, output, batch[2], 50))
+    assert not torch.allclose(short.loss(own, output, batch[2], 6), long.loss(own, output, batch[2], 6))
 
 
 def test_released_lfm_aligns_the_features(make_network):
     features = (torch.tensor([[0.0, math.log(3)]]), torch.zeros(1, 2))
     fused, labels = torch.tensor([[0.0, math.log(3)]]), torch.tensor([1])
-    loss = LFM(make_network(), recipe="released").loss(output_of(fused, features=features), labels, 0)
+    method = LFM(make_network(), recipe="released")
+    loss = method.loss(method.cross_entropy(fused, labels), output_of(fused, features=features), labels, 0)
     smoothed = -(0.95 * math.log(3 / 4) + 0.05 * math.log(1 / 4))
     assert loss.item() == pytest.approx(smoothed + alignment_loss(*features).item())

@@ -1,0 +1,37 @@
+"""What all tasks' runs are built of alike: IEMF and the balancing method."""
+
+from typing import Any
+
+import torch
+
+from iemf.balance import METHODS, Fusing, Method
+from iemf.modulation import InverseEffectiveness, make_modulation
+
+
+def modulation_of(
+    run: Any, network: Fusing, optimizer: torch.optim.Optimizer, seed: int
+) -> InverseEffectiveness | None:
+    """ξ on the fusion layer, of the runs with it; None for vanilla and joint learning.
+
+    Args:
+        run: resolved.
+        network: whose ``fusion`` is modulated.
+        optimizer: of its parameters.
+        seed: of the noise of the released recipe, and of a shuffled ξ.
+    """
+    if run.variant != "iemf":
+        return None
+    return make_modulation(
+        network.fusion.parameters(), optimizer, gamma=run.gamma, gate=run.gate, scale=run.scale,
+        released=run.recipe == "released", seed=seed, xi=run.xi,
+    )  # fmt: skip
+
+
+def balance_of(run: Any, name: str, network: Fusing, optimizer: torch.optim.Optimizer, seed: int) -> Method:
+    """The balancing method ``name``, on a network that is already on its device; ``seed``: of its random numbers."""
+    method = METHODS[name](network, seed=seed, recipe="released" if run.recipe == "released" else "paper")
+    if method.has_factors:
+        method.use_optimizer(optimizer, run.balance_scale)
+    if method.has_schedule:
+        method.use_epochs(run.epochs, run.method_epochs)
+    return method
