@@ -19,7 +19,7 @@ ACCURACY = "test_accuracy"
 FIELDS = ("network", "method", "group", "setting")
 BASES = ("joint", "vanilla")  # what a setting is compared with
 OPTIONS = ("recipe", "optimizer", "gamma", "gate", "scale", "modulate_from", "modulate_to")
-COLUMNS = (*FIELDS, "seed", ACCURACY, "val_accuracy", "best_epoch", "mean_xi", "fixed_xi", *OPTIONS)
+COLUMNS = (*FIELDS, "variant", "seed", ACCURACY, "val_accuracy", "best_epoch", "mean_xi", "fixed_xi", *OPTIONS)
 
 
 def records(done: Done) -> list[dict]:
@@ -27,7 +27,7 @@ def records(done: Done) -> list[dict]:
     was applied."""
     return [
         dict(zip(FIELDS, cell_of(run), strict=True))
-        | {"seed": run.seed}
+        | {"variant": run.variant, "seed": run.seed}
         | {name: results[name] for name in (ACCURACY, "val_accuracy", "best_epoch")}
         | {"mean_xi": results["xi"], "fixed_xi": None if run.xi == "shuffled" else run.xi}
         | {name: getattr(run, name) for name in OPTIONS}

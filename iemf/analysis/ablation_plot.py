@@ -23,8 +23,8 @@ def settings_of_xi(
     """A line of panels a network and method: accuracy over γ, the paper's, and the other settings, one below the other.
 
     Args:
-        rows: a record a run: network, method, test_accuracy in percent, setting (as the picture calls it), gamma, and
-            group, which is "variant" for vanilla and joint learning and "gamma" for IEMF where γ alone varies.
+        rows: a record a run: network, method, variant, test_accuracy in percent, setting (as the picture calls it),
+            gamma, and group: "variant" for vanilla and joint learning, "gamma" for IEMF where γ alone varies.
         paper: {(network, method): {"vanilla": percent or None, "joint": likewise, "gamma": {γ: percent}}}.
         labels: of the methods.
         path: the PNG.
@@ -38,7 +38,7 @@ def settings_of_xi(
         of = [row for row in rows if (row["network"], row["method"]) == pair]
         _over_gamma(line[0], of)
         _papers(line[1], paper.get(pair, {}))
-        _one_below_the_other(line[2], _others(of), _bases(of))
+        _one_below_the_other(line[2], _others(of), _bases(of), {row["setting"]: row["variant"] for row in of})
         line[0].set_title(f"{NETWORK_LABELS[pair[0]]}, {labels[pair[1]]}", fontsize=10, loc="left")
         line[1].set_title("the paper: Kinetics-Sounds", fontsize=9, loc="left")
         line[2].set_title("other settings", fontsize=9, loc="left")
@@ -126,14 +126,17 @@ def _papers(axis: Axes, paper: Mapping) -> None:
     axis.set_ylim(_at_least_span(*axis.get_ylim()))
 
 
-def _one_below_the_other(axis: Axes, settings: Mapping[str, Sequence[float]], bases: Mapping) -> None:
+def _one_below_the_other(
+    axis: Axes, settings: Mapping[str, Sequence[float]], bases: Mapping, variants: Mapping[str, str]
+) -> None:
     for variant, values in bases.items():
         _band(axis, variant, values, upright=True)
-    for place, values in enumerate(settings.values()):
-        deviation = _deviation(values)
-        axis.errorbar(np.mean(values), place, xerr=deviation, fmt="|", ms=9, mew=2.5, capsize=3, lw=1.2,
-                      color=COLOURS["iemf"])  # fmt: skip
-        axis.plot(values, [place + 0.25] * len(values), ".", ms=4, color=COLOURS["iemf"])
+    for place, (setting, values) in enumerate(settings.items()):
+        style = {"color": COLOURS[variants[setting]]}
+        axis.errorbar(
+            np.mean(values), place, xerr=_deviation(values), fmt="|", ms=9, mew=2.5, capsize=3, lw=1.2, **style
+        )
+        axis.plot(values, [place + 0.25] * len(values), ".", ms=4, **style)
     axis.set_yticks(range(len(settings)), list(settings))
     axis.set_ylim(len(settings) - 0.5, -0.5)
     axis.set_xlim(_at_least_span(*axis.get_xlim()))
