@@ -10,7 +10,7 @@ and three PNGs into OUT. Run again, it goes on where it stopped.
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import tyro
 
@@ -55,9 +55,7 @@ def grid(config: CompareConfig) -> list[RunConfig]:
         UserError: see :func:`experiments.sweep.options.checked` and :func:`resolve`.
     """
     config = checked(config, "networks", "methods")
-    shared = fields_of(config, TrainingConfig, progress=config.progress)
-    if config.data_root is not None:
-        shared["data_digest"] = digest_of(config.data_root.expanduser().absolute())
+    shared = shared_options(config)
     runs = [
         RunConfig(**shared, network=network, method=method, iemf=variant == "iemf", joint=variant == "joint", seed=seed)
         for network in config.networks
@@ -66,10 +64,15 @@ def grid(config: CompareConfig) -> list[RunConfig]:
         for seed in config.seeds
     ]
     runs = placed(map(resolve, cells_of_sweep(runs, RULES)), defaults_of, config.out)
-    if config.workers is None and config.dataset != "av-digits":
-        jobs = share(len(runs), config.jobs, lambda: all_small(runs)).jobs
-        runs = [replace(run, workers=max(0, available_cores() // jobs - 1)) for run in runs]
-    return [as_trained(run, config) for run in runs]
+    return [as_trained(run, config) for run in with_workers(runs, config)]
+
+
+def with_workers(runs: list[RunConfig], config: Any) -> list[RunConfig]:
+    """The cores that their training leaves, where the config does not say."""
+    if config.workers is not None or config.dataset == "av-digits":
+        return runs
+    jobs = share(len(runs), config.jobs, lambda: all_small(runs)).jobs
+    return [replace(run, workers=max(0, available_cores() // jobs - 1)) for run in runs]
 
 
 def as_trained(run: RunConfig, config: CompareConfig) -> RunConfig:
@@ -79,6 +82,14 @@ def as_trained(run: RunConfig, config: CompareConfig) -> RunConfig:
     stored = RunFolder(run.out).read_config()
     return replace(run, **{name: stored[name] for name in own_data.OF_SIZE
                            if name in stored and getattr(config, name) is None})  # fmt: skip
+
+
+def shared_options(config: Any) -> dict[str, Any]:
+    """What all runs of a grid take over from its config, which has the fields of TrainingConfig and GridOptions."""
+    shared = fields_of(config, TrainingConfig, progress=config.progress)
+    if config.data_root is not None:
+        shared["data_digest"] = digest_of(config.data_root.expanduser().absolute())
+    return shared
 
 
 def with_digest(runs: list[RunConfig]) -> list[RunConfig]:

@@ -170,7 +170,7 @@ RULES = (
     of_snn("time_steps", "neuron", "norm_gain"),
     ReadBy(("lif_backend",), fused, "`network` snn with `neuron` lif"),
     ReadBy(("lr_drop",), lambda run: run.schedule in (None, "step"), "`schedule` step"),
-    of_iemf(),
+    *of_iemf(),
     ReadBy(("data_root", "image_size", "spectrogram", "spectrogram_size", "split_seed", "frames", "seconds"),
            lambda run: run.dataset != "av-digits", "data sets other than av-digits"),
     ReadBy(("momentum",), lambda run: run.optimizer in (None, "sgd"), "`optimizer` sgd"),

@@ -106,7 +106,7 @@ def refuse_mixed(configs: Sequence[RunConfig], over: Sequence[str] = ()) -> None
     first: dict[str, tuple[object, Path]] = {}
     for config in configs:
         for name, value in vars(config).items():
-            if name in (*OWN, *over) or (value is None and name in READ_BY_SOME):
+            if name in (*OWN, *over) or unread(config, name):
                 continue
             expected, other = first.setdefault(name, (value, config.out))
             if value != expected:
@@ -117,6 +117,13 @@ def refuse_mixed(configs: Sequence[RunConfig], over: Sequence[str] = ()) -> None
         cell = (*config.cell, config.seed, *(getattr(config, name) for name in over))
         if (other := cells.setdefault(cell, config.out)) != config.out:
             raise UserError(f"{other} and {config.out} are the same run; remove one")
+
+
+def unread(config: RunConfig, name: str) -> bool:
+    """Whether an option is None because runs of another variant, network or method alone read it. Of what IEMF reads,
+    None is a value of its own runs."""
+    mine = name in OF_IEMF and config.variant == "iemf"
+    return name in READ_BY_SOME and getattr(config, name) is None and not mine
 
 
 def refuse_other_data(configs: Sequence[RunConfig]) -> None:

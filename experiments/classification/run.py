@@ -10,11 +10,12 @@ from accelerate.utils import set_seed
 from experiments.classification import build
 from experiments.classification.options import RunConfig, resolve
 from experiments.sweep.build import balance_of, modulation_of
+from experiments.sweep.options import window_of
 from experiments.sweep.runs import best_of, carry_out, coefficients, rates_of, results_of, watch_of
 from experiments.sweep.threads import settle
 from iemf.classification.stage import ClassificationStage
 from iemf.data.base import AudioVisualData
-from iemf.training import RunFolder, Trainer, TrainingOptions, Window
+from iemf.training import RunFolder, Trainer, TrainingOptions
 from iemf_snn.firing_rate import FiringRates
 
 
@@ -36,7 +37,7 @@ def trainer_of(config: RunConfig, data: AudioVisualData, folder: RunFolder, acce
     stage = ClassificationStage(network, balance, data, config.batch_size, config.seed, accelerator, config.workers,
                                 whole_batches=config.recipe == "released")  # fmt: skip
     options = TrainingOptions(
-        config.epochs, config.seed, config.clip_norm, Window(config.modulate_from or 0), config.progress,
+        config.epochs, config.seed, config.clip_norm, window_of(config), config.progress,
         schedule=build.build_schedule(config),
     )  # fmt: skip
     modulation = modulation_of(config, network, optimizer, config.seed)

@@ -8,7 +8,7 @@ from pathlib import Path
 from tqdm import tqdm
 
 from experiments.sweep import plan, threads
-from experiments.sweep.options import Run, RunBase, SweepOptions
+from experiments.sweep.options import GridOptions, Run, RunBase
 from experiments.sweep.runs import results_of
 from experiments.sweep.task import SweepTask
 from iemf.errors import UserError
@@ -17,7 +17,7 @@ from iemf.pool import in_processes
 from iemf.training import RunFolder
 
 
-def sweep(config: SweepOptions, runs: list[Run], task: SweepTask, out: Path) -> None:
+def sweep(config: GridOptions, runs: list[Run], task: SweepTask, out: Path) -> None:
     """Plan, or train what is missing, write the table, and print it.
 
     Raises:
@@ -25,6 +25,7 @@ def sweep(config: SweepOptions, runs: list[Run], task: SweepTask, out: Path) -> 
             run failed; the table then has the others.
     """
     if config.dry_run:
+        runs = [*runs, *task.then(runs)]
         if todo := [run for run in runs if results_of(run) is None]:
             task.prepare(todo)
         with threads.threads_of_torch(threads.share_of(todo or runs, config.jobs, task).threads):
@@ -35,26 +36,36 @@ def sweep(config: SweepOptions, runs: list[Run], task: SweepTask, out: Path) -> 
         _carry_out(config, runs, task, out)
 
 
-def _carry_out(config: SweepOptions, runs: list[Run], task: SweepTask, out: Path) -> None:
+def _carry_out(config: GridOptions, runs: list[Run], task: SweepTask, out: Path) -> None:
+    done, failures = _finished(config, runs, task)
+    if following := task.then(runs):
+        more, failed = _finished(config, following, task)
+        runs, done, failures = [*runs, *following], [*done, *more], failures + failed
+    if not done and config.collect:
+        raise UserError(f"no finished run under {out / 'runs'}; leave out `collect` to train them")
+    if not done:
+        raise UserError(f"all {len(runs)} runs failed. {failures[0]}")
+    print(task.write(done, out, len(runs) - len(done)))
+    if failures:
+        raise UserError(f"{len(runs) - len(done)} of {len(runs)} runs failed, the table has the others. {failures[0]}")
+    files = sorted(path.name for path in out.iterdir() if path.is_file() and not path.name.startswith("."))
+    print(f"\nWritten to {out}: {', '.join(files)}")
+
+
+def _finished(config: GridOptions, runs: list[Run], task: SweepTask) -> tuple[list[tuple[Run, dict]], list[str]]:
+    """The runs that are finished, after all were trained if need be, with their results; and a line a failure."""
     todo = [run for run in runs if results_of(run) is None]
     runs = [replace(run, progress=False, resume=True) for run in runs]
     if config.collect:
         runs = [run for run in runs if results_of(run) is not None]
         if not runs:
-            raise UserError(f"no finished run under {out / 'runs'}; leave out `collect` to train them")
+            return [], []
     elif todo:
         task.prepare(todo)
     runs = task.mark(runs)
     refuse_others(runs)
     failures = [] if config.collect else train_missing(runs, config.jobs, task, config.progress)
-    done = [(run, results) for run in runs if (results := results_of(run)) is not None]
-    if not done:
-        raise UserError(f"all {len(runs)} runs failed. {failures[0]}")
-    print(task.write(done, out, len(todo) if config.collect else len(runs) - len(done)))
-    if failures:
-        raise UserError(f"{len(runs) - len(done)} of {len(runs)} runs failed, the table has the others. {failures[0]}")
-    files = sorted(path.name for path in out.iterdir() if path.is_file() and not path.name.startswith("."))
-    print(f"\nWritten to {out}: {', '.join(files)}")
+    return [(run, results) for run in runs if (results := results_of(run)) is not None], failures
 
 
 def refuse_others(runs: Sequence[RunBase]) -> None:

@@ -25,7 +25,7 @@ def describe(runs: Sequence[Run], task: SweepTask) -> str:
     rows, total, finished = [], 0.0, 0
     cells: dict[tuple, list[Run]] = {}
     for run in runs:
-        cells.setdefault(run.cell, []).append(run)
+        cells.setdefault(task.cell(run), []).append(run)
     for cell, of_cell in cells.items():
         example = of_cell[0]
         size = task.size(example)

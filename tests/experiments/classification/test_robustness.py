@@ -289,6 +289,15 @@ def test_runs_of_one_comparison_are_not_mixed(tmp_path):
         robustness.refuse_mixed([*configs, replace(configs[0], seed=1, image_size=64, out=tmp_path / "other")])
 
 
+@pytest.mark.parametrize("option", [{"xi": "shuffled"}, {"modulate_to": 3}, {"xi": 1.5}])
+def test_iemf_and_a_control_of_it_are_not_mixed(tmp_path, option):
+    """None is a value of what these runs read."""
+    shared = RunConfig(iemf=True)
+    runs = [replace(shared, out=tmp_path / "a"), replace(shared, seed=1, out=tmp_path / "b", **option)]
+    with pytest.raises(UserError, match=rf"{tmp_path / 'a'} has (xi|modulate_to|gamma)="):
+        robustness.refuse_mixed([resolve(run) for run in runs])
+
+
 def test_an_unfinished_run_is_not_counted(tmp_path, finished):
     shutil.copytree(finished.runs / "runs", tmp_path / "runs")
     (tmp_path / "runs" / "ann-concat-joint-seed1" / "results.json").unlink()
