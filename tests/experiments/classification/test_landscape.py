@@ -244,7 +244,7 @@ def test_no_number_is_lost_in_the_json():
     content = {"settings": {"a": [1]}, "summary": [{"x": 0.1}, {"y": [1.5, None]}], "runs": [{"z": '"runs": null'}]}
     text = landscape_report.as_json(content)
     assert json.loads(text) == content
-    assert len(text.splitlines()) == 13
+    assert len(text.splitlines()) == 14
     with pytest.raises(ValueError, match="not JSON compliant"):
         landscape_report.as_json({"summary": [], "runs": [math.nan]})
 
