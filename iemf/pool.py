@@ -29,6 +29,12 @@ def available_cores() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
+def threads_asked() -> int | None:
+    """What OMP_NUM_THREADS says, if it is set to a number."""
+    said = os.environ.get("OMP_NUM_THREADS", "").split(",")[0].strip()  # a list is for nested levels
+    return int(said) if said.isdecimal() and int(said) > 0 else None
+
+
 def in_processes(
     function: Callable[[Job], object],
     jobs: Iterable[Job],
@@ -44,7 +50,7 @@ def in_processes(
         function: one that a fresh process can import.
         jobs: begun in this order.
         processes: at a time.
-        threads: of each; by default the cores shared out.
+        threads: of each; by default OMP_NUM_THREADS, or the cores shared out.
         what: the message of a kill begins with this.
         polls: yield None about every second besides, for a progress bar.
 
@@ -54,7 +60,7 @@ def in_processes(
     jobs = list(jobs)
     if not jobs:
         return
-    threads = threads or max(1, available_cores() // processes)
+    threads = threads or threads_asked() or max(1, available_cores() // processes)
     context = multiprocessing.get_context("spawn")
     size = min(processes, len(jobs))
     with ProcessPoolExecutor(size, context, initializer=begin_worker, initargs=(threads,)) as pool:

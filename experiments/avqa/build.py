@@ -11,7 +11,7 @@ from experiments.avqa.options import GROUNDING, RunConfig
 from experiments.sweep.balance import PLAIN
 from experiments.sweep.build import balance_of, modulation_of
 from experiments.sweep.features import optimizer_of
-from experiments.sweep.options import schedule_of
+from experiments.sweep.options import schedule_of, window_of
 from experiments.sweep.runs import watch_of
 from iemf.avqa.answer import Answering
 from iemf.avqa.baseline import Baseline
@@ -21,7 +21,7 @@ from iemf.avqa.match import MatchStage
 from iemf.avqa.st_avqa import STAVQA
 from iemf.avqa.stages import AnswerStage, GroundedAnswerStage
 from iemf.seeds import Stream, mix_seed
-from iemf.training import RunFolder, Trainer, TrainingOptions, Window, checkpoint
+from iemf.training import RunFolder, Trainer, TrainingOptions, checkpoint
 from iemf_snn.rate import RateCoded
 
 MODELS = {"baseline": Baseline, "st-avqa": STAVQA}
@@ -69,8 +69,7 @@ def build_trainer(
     else:
         stage = STAGES[run.model](*common, balance=balance_of(run, run.balance or PLAIN, network, optimizer, seed))
         modulation = modulation_of(run, network, optimizer, seed)
-    window = Window(run.modulate_from or 0)
-    options = TrainingOptions(run.epochs, run.seed, run.clip_norm, window, run.progress,
+    options = TrainingOptions(run.epochs, run.seed, run.clip_norm, window_of(run), run.progress,
                               schedule=schedule_of(run, drops))  # fmt: skip
     watch = watch_of(run, {} if run.network == "ann" else {"fusion": network.answer}, accelerator)
     return Trainer(stage, optimizer, options, folder, accelerator, modulation, watch=watch)

@@ -10,11 +10,11 @@ and three PNGs into OUT. Run again, it goes on where it stopped.
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import tyro
 
-from experiments.classification import report
+from experiments.classification import own_data, report
 from experiments.classification.options import (
     PAPER_METHODS,
     RULES,
@@ -25,11 +25,12 @@ from experiments.classification.options import (
     resolve,
 )
 from experiments.classification.run import train
-from experiments.classification.size import size_of
-from experiments.sweep.execution import default_jobs, sweep
+from experiments.classification.size import all_small, size_of
+from experiments.sweep.execution import sweep
 from experiments.sweep.options import Network, SweepOptions, cells_of_sweep, checked, fields_of, placed
 from experiments.sweep.runs import results_of, say
 from experiments.sweep.task import SweepTask
+from experiments.sweep.threads import share
 from iemf.data.class_tree import read_tree
 from iemf.data.preparation import manifest
 from iemf.data.sets.digest import digest_of
@@ -54,11 +55,7 @@ def grid(config: CompareConfig) -> list[RunConfig]:
         UserError: see :func:`experiments.sweep.options.checked` and :func:`resolve`.
     """
     config = checked(config, "networks", "methods")
-    shared = fields_of(config, TrainingConfig, progress=config.progress)
-    if config.workers is None and config.dataset != "av-digits":
-        shared["workers"] = max(0, available_cores() // (config.jobs or default_jobs()) - 1)
-    if config.data_root is not None:
-        shared["data_digest"] = digest_of(config.data_root.expanduser().absolute())
+    shared = shared_options(config)
     runs = [
         RunConfig(**shared, network=network, method=method, iemf=variant == "iemf", joint=variant == "joint", seed=seed)
         for network in config.networks
@@ -66,7 +63,33 @@ def grid(config: CompareConfig) -> list[RunConfig]:
         for variant in config.variants
         for seed in config.seeds
     ]
-    return placed(map(resolve, cells_of_sweep(runs, RULES)), defaults_of, config.out)
+    runs = placed(map(resolve, cells_of_sweep(runs, RULES)), defaults_of, config.out)
+    return [as_trained(run, config) for run in with_workers(runs, config)]
+
+
+def with_workers(runs: list[RunConfig], config: Any) -> list[RunConfig]:
+    """The cores that their training leaves, where the config does not say."""
+    if config.workers is not None or config.dataset == "av-digits":
+        return runs
+    jobs = share(len(runs), config.jobs, lambda: all_small(runs)).jobs
+    return [replace(run, workers=max(0, available_cores() // jobs - 1)) for run in runs]
+
+
+def as_trained(run: RunConfig, config: CompareConfig) -> RunConfig:
+    """The run; where its data have gone, with the epochs that it was given by their size."""
+    if config.data_root is None or run.data_digest is not None or results_of(run) is None:
+        return run
+    stored = RunFolder(run.out).read_config()
+    return replace(run, **{name: stored[name] for name in own_data.OF_SIZE
+                           if name in stored and getattr(config, name) is None})  # fmt: skip
+
+
+def shared_options(config: Any) -> dict[str, Any]:
+    """What all runs of a grid take over from its config, which has the fields of TrainingConfig and GridOptions."""
+    shared = fields_of(config, TrainingConfig, progress=config.progress)
+    if config.data_root is not None:
+        shared["data_digest"] = digest_of(config.data_root.expanduser().absolute())
+    return shared
 
 
 def with_digest(runs: list[RunConfig]) -> list[RunConfig]:

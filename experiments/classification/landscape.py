@@ -20,12 +20,13 @@ import torch
 from experiments.classification import landscape_report, surroundings
 from experiments.classification.options import MethodName, RunConfig
 from experiments.classification.robustness import complete_all, find_runs, identity, shared_options
+from experiments.classification.size import all_small
 from experiments.sweep.accelerator import accelerated
 from experiments.sweep.allocator import keep_freed_memory
-from experiments.sweep.execution import default_jobs
 from experiments.sweep.memory import enough_for
 from experiments.sweep.options import Network, check_least
 from experiments.sweep.plan import duration
+from experiments.sweep.threads import share
 from iemf.analysis.objective import Objective
 from iemf.data.base import Batch
 from iemf.errors import UserError
@@ -219,11 +220,11 @@ def main(config: LandscapeConfig) -> None:
 
 def _main(config: LandscapeConfig, tasks: Sequence[Task], wanted: dict, unfinished: int, out: Path) -> None:
     (out / "measurements").mkdir(exist_ok=True)
-    missing, jobs = [task for task in tasks if task.missing], config.jobs or default_jobs()
-    print(
-        f"{len(tasks)} runs: {len(tasks) - len(missing)} measured, {len(missing)} to go, {jobs} at a time", flush=True
-    )
-    complete_all(functools.partial(complete, config), missing, jobs, config.progress, "landscape")
+    missing = [task for task in tasks if task.missing]
+    cores = share(len(missing), config.jobs, lambda: all_small([task.config for task in missing]))
+    print(f"{len(tasks)} runs: {len(tasks) - len(missing)} measured, {len(missing)} to go, {cores.jobs} at a time",
+          flush=True)  # fmt: skip
+    complete_all(functools.partial(complete, config), missing, cores, config.progress, "landscape")
     records = []
     for task in tasks:
         cell = {name: getattr(task.config, name) for name in ("network", "method", "variant", "seed")}

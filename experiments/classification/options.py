@@ -9,6 +9,7 @@ from typing import Annotated, Any, ClassVar, Literal
 import torch
 import tyro
 
+from experiments.classification import own_data
 from experiments.sweep import published
 from experiments.sweep.balance import of_methods
 from experiments.sweep.options import (
@@ -76,7 +77,8 @@ class TrainingConfig(CommonOptions):
     data_root: Path | None = None
     """all but av-digits: what experiments.prepare made; folder: that, or the tree itself."""
     recipe: Literal["paper", "released"] = "paper"
-    """released does as the code released with the paper does, where it departs from the paper."""
+    """released does as the code released with the paper does, where it departs from the paper. folder: paper stands for
+    rates and epochs that suit small data."""
     optimizer: Literal["sgd", "adam", "adamw"] | None = None
     lr_drop: int | None = None
     """step: divide the learning rate by ten from this epoch on; -1: never."""
@@ -168,7 +170,7 @@ RULES = (
     of_snn("time_steps", "neuron", "norm_gain"),
     ReadBy(("lif_backend",), fused, "`network` snn with `neuron` lif"),
     ReadBy(("lr_drop",), lambda run: run.schedule in (None, "step"), "`schedule` step"),
-    of_iemf(),
+    *of_iemf(),
     ReadBy(("data_root", "image_size", "spectrogram", "spectrogram_size", "split_seed", "frames", "seconds"),
            lambda run: run.dataset != "av-digits", "data sets other than av-digits"),
     ReadBy(("momentum",), lambda run: run.optimizer in (None, "sgd"), "`optimizer` sgd"),
@@ -179,6 +181,9 @@ RULES = (
 def defaults_of(config: RunConfig) -> dict[str, Any]:
     """What options left open are set to."""
     defaults = {**RECIPES[config.recipe], **DATASETS[config.dataset]}
+    if config.dataset == "folder" and config.recipe == "paper":
+        batch_size = config.batch_size or defaults["batch_size"]
+        defaults |= own_data.defaults_for(config.data_root, config.data_digest, batch_size, config.epochs)
     if config.recipe == "released" and config.method == "lfm":
         defaults |= RELEASED_LFM | ({"lr": 2e-3} if config.dataset == "crema-d" else {})
     optimizer = config.optimizer or defaults["optimizer"]
@@ -211,12 +216,12 @@ def resolve(config: RunConfig) -> RunConfig:
         UserError: naming the option, its value and what to do.
     """
     refuse(config)
-    config = filled(config, defaults_of(config), RULES)
-    if config.neuron == "lif":  # not stored, as it always was
-        config = replace(config, neuron=None)
     if config.data_root is not None:
         root = config.data_root.expanduser().absolute()
         config = replace(config, data_root=root, data_digest=config.data_digest or digest_of(root))
+    config = filled(config, defaults_of(config), RULES)
+    if config.neuron == "lif":  # not stored, as it always was
+        config = replace(config, neuron=None)
     ratios = {name: getattr(config, name) for name in SNRS}
     config = replace(config, **{name: snr * 2 for name, snr in ratios.items() if snr is not None and len(snr) == 1})
     check_ranges(config)

@@ -21,12 +21,13 @@ from tqdm import tqdm
 from experiments.classification import build, robustness_report
 from experiments.classification.options import LOUDEST, RunConfig, resolve
 from experiments.classification.robustness_report import ACCURACIES
+from experiments.classification.size import all_small
 from experiments.sweep.accelerator import accelerated
 from experiments.sweep.allocator import keep_freed_memory
 from experiments.sweep.balance import OF_METHODS
-from experiments.sweep.execution import default_jobs
 from experiments.sweep.memory import enough_for
 from experiments.sweep.options import OF_IEMF, VARIANTS, check_least
+from experiments.sweep.threads import Share, share
 from iemf.analysis.style import MODALITY_LABELS
 from iemf.balance import METHODS
 from iemf.classification.evaluate import evaluate
@@ -56,7 +57,7 @@ class RobustnessConfig:
     """Signal-to-noise ratios of the test split in dB."""
     batch_size: int = 100
     jobs: int | None = None
-    """Runs at a time; by default one on a GPU, one a core (four at most) without."""
+    """Runs at a time; by default one on a GPU; without, one a core, of large networks four at most."""
     progress: bool = True
 
 
@@ -105,7 +106,7 @@ def refuse_mixed(configs: Sequence[RunConfig], over: Sequence[str] = ()) -> None
     first: dict[str, tuple[object, Path]] = {}
     for config in configs:
         for name, value in vars(config).items():
-            if name in (*OWN, *over) or (value is None and name in READ_BY_SOME):
+            if name in (*OWN, *over) or unread(config, name):
                 continue
             expected, other = first.setdefault(name, (value, config.out))
             if value != expected:
@@ -116,6 +117,13 @@ def refuse_mixed(configs: Sequence[RunConfig], over: Sequence[str] = ()) -> None
         cell = (*config.cell, config.seed, *(getattr(config, name) for name in over))
         if (other := cells.setdefault(cell, config.out)) != config.out:
             raise UserError(f"{other} and {config.out} are the same run; remove one")
+
+
+def unread(config: RunConfig, name: str) -> bool:
+    """Whether an option is None because runs of another variant, network or method alone read it. Of what IEMF reads,
+    None is a value of its own runs."""
+    mine = name in OF_IEMF and config.variant == "iemf"
+    return name in READ_BY_SOME and getattr(config, name) is None and not mine
 
 
 def refuse_other_data(configs: Sequence[RunConfig]) -> None:
@@ -198,13 +206,13 @@ def complete(batch_size: int, task: Task) -> None:
     write_json(task.file, {"run": task.config.out.name, "of": task.identity, "evaluations": records})
 
 
-def complete_all(work: Callable[[Job], None], tasks: Sequence[Job], jobs: int, progress: bool, name: str) -> None:
-    """``work`` on every task, ``jobs`` at a time; the cores are shared out among their threads.
+def complete_all(work: Callable[[Job], None], tasks: Sequence[Job], cores: Share, progress: bool, name: str) -> None:
+    """``work`` on every task, in processes.
 
     Args:
         work: one that a fresh process can import.
         tasks: each with a relative length, ``cost()``.
-        jobs: processes at a time.
+        cores: processes at a time, and threads of each.
         progress: show the bar, by ``name``.
 
     Raises:
@@ -215,7 +223,7 @@ def complete_all(work: Callable[[Job], None], tasks: Sequence[Job], jobs: int, p
     with (
         tqdm(total=sum(task.cost() for task in tasks), desc=name, disable=not progress, dynamic_ncols=True,
              bar_format="{desc}: {percentage:3.0f}%|{bar}| {elapsed}<{remaining}{postfix}") as bar,
-        closing(in_processes(work, tasks, jobs)) as results,
+        closing(in_processes(work, tasks, cores.jobs, threads=cores.threads)) as results,
     ):  # fmt: skip
         for number, done in enumerate(results, start=1):
             if done.error is not None:
@@ -244,18 +252,18 @@ def main(config: RobustnessConfig) -> None:
 
 
 def _main(config: RobustnessConfig, configs: Sequence[RunConfig], unfinished: int) -> None:
-    out, jobs = config.out.expanduser(), config.jobs or default_jobs()
+    out, cores = config.out.expanduser(), share(len(configs), config.jobs, lambda: all_small(configs))
     conditions = [(modality, ratio) for modality in MODALITY_LABELS for ratio in sorted(config.snr)]
-    readers = 0 if configs[0].dataset == "av-digits" else max(0, available_cores() // jobs - 1)
+    readers = 0 if configs[0].dataset == "av-digits" else max(0, available_cores() // cores.jobs - 1)
     tasks = [plan(replace(c, workers=readers), conditions, out) for c in configs]
     try:
         (out / "evaluations").mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise UserError(f"`out` {out} cannot be written ({error.strerror}); name another folder") from None
     missing = [task for task in tasks if task.conditions]
-    print(f"{len(tasks)} runs: {len(tasks) - len(missing)} evaluated, {len(missing)} to go, {jobs} at a time")
+    print(f"{len(tasks)} runs: {len(tasks) - len(missing)} evaluated, {len(missing)} to go, {cores.jobs} at a time")
     work = functools.partial(complete, config.batch_size)
-    complete_all(work, missing, jobs, config.progress, "robustness")
+    complete_all(work, missing, cores, config.progress, "robustness")
     rows = []
     for task in tasks:
         cell = {name: getattr(task.config, name) for name in ("network", "method", "variant", "seed")}

@@ -1,5 +1,7 @@
 """How much a classification run trains, and a step of it on random input, for a plan's estimate."""
 
+import functools
+from collections.abc import Sequence
 from dataclasses import replace
 
 import torch
@@ -9,15 +11,15 @@ from torch import Tensor
 
 from experiments.classification import build
 from experiments.classification.options import RunConfig
-from experiments.classification.run import trainer_of
-from experiments.sweep import published
+from experiments.classification.trainer import trainer_of
+from experiments.sweep import published, threads
 from experiments.sweep.plan import FORWARD
 from experiments.sweep.task import Size, Trial
 from iemf.balance import METHODS
 from iemf.data.audio import SAMPLE_RATE
 from iemf.data.base import AudioVisualData, Batch, KeepInputs
 from iemf.data.preparation import manifest
-from iemf.data.sets import av_digits, crema_d, kinetics_sounds, prepared, urbansound8k_av
+from iemf.data.sets import av_digits, crema_d, folder, kinetics_sounds, prepared, urbansound8k_av
 from iemf.errors import UserError
 from iemf.training import RunFolder
 
@@ -36,7 +38,7 @@ def size_of(config: RunConfig) -> Size:
     """Of a resolved run.
 
     Raises:
-        UserError: a folder of one's own that is not prepared.
+        UserError: a folder of one's own that is not there.
     """
     sizes = split_sizes(config)
     samples = config.epochs * (sizes["train"] + FORWARD * sizes["val"]) + FORWARD * sizes["test"]
@@ -47,21 +49,29 @@ def size_of(config: RunConfig) -> Size:
 
 
 def split_sizes(config: RunConfig) -> dict[str, float]:
-    """Clips of each split: of the prepared folder if it is there, as published otherwise.
+    """Clips of each split: of the folder if it is there, as published otherwise.
 
     Raises:
-        UserError: a folder of one's own that is not prepared.
+        UserError: a folder of one's own that is not there.
     """
     if config.dataset == "av-digits":
         return {split: 10 * count for split, count in av_digits.SPLIT_PER_DIGIT.items()}
+    if config.dataset == "folder" and config.data_root.is_dir():
+        return folder.clip_counts(config.data_root)
     if prepared.is_prepared(config.data_root):
         content = manifest.read(config.data_root, config.dataset)
         sizes = {split: about["total"] for split, about in content["clips"].items()}
     elif config.dataset in PUBLISHED:
         sizes = dict(PUBLISHED[config.dataset])
     else:
-        raise UserError(f"`dry_run` counts clips in prepared folders only; prepare {config.data_root} first")
+        raise UserError(f"`data_root` {config.data_root} is no folder; name the one that holds train/ and test/")
     return sizes if "val" in sizes else sizes | {"train": 0.9 * sizes["train"], "val": 0.1 * sizes["train"]}
+
+
+def all_small(configs: Sequence[RunConfig]) -> bool:
+    """Whether runs of one comparison, which differ in network and method, are small (experiments.sweep.threads)."""
+    by_network = {config.network: config for config in configs}.values()
+    return all(threads.is_small(config, functools.partial(trial, config)) for config in by_network)
 
 
 def trial(config: RunConfig, accelerator: Accelerator) -> Trial:

@@ -15,6 +15,7 @@ from experiments.sweep.options import (
     check_least,
     filled,
     shown,
+    window_of,
 )
 from iemf.continual.methods import METHODS
 from iemf.errors import UserError
@@ -95,7 +96,7 @@ class RunConfig(TrainingConfig, BalancedRun):
         """Epochs of a task in which ξ is applied."""
         if self.recipe == "released" and self.method == "av-cil":
             return RELEASED_WINDOW
-        return Window(self.modulate_from or 0)
+        return window_of(self)
 
     @property
     def head_window(self) -> Window:
@@ -159,9 +160,9 @@ def resolve(run: RunConfig) -> RunConfig:
 def check_released(run: RunConfig) -> None:
     """Raise UserError for what the released code cannot do."""
     scale = defaults_of(run)["scale"]
-    if run.variant == "iemf" and (run.scale != scale or run.modulate_from):
+    if run.variant == "iemf" and (run.scale != scale or run.modulate_from or run.modulate_to is not None):
         raise UserError(f"`recipe` released has ξ on the {scale} of {run.method}, in epochs of its own; leave out "
-                        f"`scale` and `modulate_from`")  # fmt: skip
+                        f"`scale`, `modulate_from` and `modulate_to`")  # fmt: skip
     if run.variant == "iemf" and run.epochs <= run.window.first:
         raise UserError(f"`epochs` {shown(run.epochs)}: the released av-cil applies ξ from epoch {run.window.first} on "
                         f"and would never; `epochs` 100 as published, or another `recipe`")  # fmt: skip

@@ -17,13 +17,13 @@ def modulation_of(
         run: resolved.
         network: whose ``fusion`` is modulated.
         optimizer: of its parameters.
-        seed: of the noise of the released recipe.
+        seed: of the noise of the released recipe, and of a shuffled ξ.
     """
     if run.variant != "iemf":
         return None
     return make_modulation(
         network.fusion.parameters(), optimizer, gamma=run.gamma, gate=run.gate, scale=run.scale,
-        released=run.recipe == "released", seed=seed,
+        released=run.recipe == "released", seed=seed, xi=run.xi,
     )  # fmt: skip
 
 

@@ -5,20 +5,19 @@ from contextlib import closing, nullcontext
 from dataclasses import replace
 from pathlib import Path
 
-import torch
 from tqdm import tqdm
 
-from experiments.sweep import plan
-from experiments.sweep.options import Run, RunBase, SweepOptions
+from experiments.sweep import plan, threads
+from experiments.sweep.options import GridOptions, Run, RunBase
 from experiments.sweep.runs import results_of
 from experiments.sweep.task import SweepTask
 from iemf.errors import UserError
 from iemf.lock import only_writer
-from iemf.pool import available_cores, in_processes
+from iemf.pool import in_processes
 from iemf.training import RunFolder
 
 
-def sweep(config: SweepOptions, runs: list[Run], task: SweepTask, out: Path) -> None:
+def sweep(config: GridOptions, runs: list[Run], task: SweepTask, out: Path) -> None:
     """Plan, or train what is missing, write the table, and print it.
 
     Raises:
@@ -26,35 +25,47 @@ def sweep(config: SweepOptions, runs: list[Run], task: SweepTask, out: Path) -> 
             run failed; the table then has the others.
     """
     if config.dry_run:
+        runs = [*runs, *task.then(runs)]
         if todo := [run for run in runs if results_of(run) is None]:
             task.prepare(todo)
-        print(plan.describe(runs, task))
+        with threads.threads_of_torch(threads.share_of(todo or runs, config.jobs, task).threads):
+            print(plan.describe(runs, task))
         return
     # What is finished can be tabulated while the rest is being trained.
     with nullcontext() if config.collect else only_writer(out, "is training"):
         _carry_out(config, runs, task, out)
 
 
-def _carry_out(config: SweepOptions, runs: list[Run], task: SweepTask, out: Path) -> None:
+def _carry_out(config: GridOptions, runs: list[Run], task: SweepTask, out: Path) -> None:
+    done, failures = _finished(config, runs, task)
+    if following := task.then(runs):
+        more, failed = _finished(config, following, task)
+        runs, done, failures = [*runs, *following], [*done, *more], failures + failed
+    if not done and config.collect:
+        raise UserError(f"no finished run under {out / 'runs'}; leave out `collect` to train them")
+    if not done:
+        raise UserError(f"all {len(runs)} runs failed. {failures[0]}")
+    print(task.write(done, out, len(runs) - len(done)))
+    if failures:
+        raise UserError(f"{len(runs) - len(done)} of {len(runs)} runs failed, the table has the others. {failures[0]}")
+    files = sorted(path.name for path in out.iterdir() if path.is_file() and not path.name.startswith("."))
+    print(f"\nWritten to {out}: {', '.join(files)}")
+
+
+def _finished(config: GridOptions, runs: list[Run], task: SweepTask) -> tuple[list[tuple[Run, dict]], list[str]]:
+    """The runs that are finished, after all were trained if need be, with their results; and a line a failure."""
     todo = [run for run in runs if results_of(run) is None]
     runs = [replace(run, progress=False, resume=True) for run in runs]
     if config.collect:
         runs = [run for run in runs if results_of(run) is not None]
         if not runs:
-            raise UserError(f"no finished run under {out / 'runs'}; leave out `collect` to train them")
+            return [], []
     elif todo:
         task.prepare(todo)
     runs = task.mark(runs)
     refuse_others(runs)
-    failures = [] if config.collect else train_missing(runs, config.jobs or default_jobs(), task, config.progress)
-    done = [(run, results) for run in runs if (results := results_of(run)) is not None]
-    if not done:
-        raise UserError(f"all {len(runs)} runs failed. {failures[0]}")
-    print(task.write(done, out, len(todo) if config.collect else len(runs) - len(done)))
-    if failures:
-        raise UserError(f"{len(runs) - len(done)} of {len(runs)} runs failed, the table has the others. {failures[0]}")
-    files = sorted(path.name for path in out.iterdir() if path.is_file() and not path.name.startswith("."))
-    print(f"\nWritten to {out}: {', '.join(files)}")
+    failures = [] if config.collect else train_missing(runs, config.jobs, task, config.progress)
+    return [(run, results) for run in runs if (results := results_of(run)) is not None], failures
 
 
 def refuse_others(runs: Sequence[RunBase]) -> None:
@@ -63,12 +74,12 @@ def refuse_others(runs: Sequence[RunBase]) -> None:
         RunFolder(run.out).check(run.stored(), resume=True)
 
 
-def train_missing(runs: Sequence[Run], jobs: int, task: SweepTask, show: bool = True) -> list[str]:
+def train_missing(runs: Sequence[Run], jobs: int | None, task: SweepTask, show: bool = True) -> list[str]:
     """Train every run that has no results yet; finished ones are left as they are, begun ones go on.
 
     Args:
         runs: each with a folder of its own in ``out``.
-        jobs: processes at a time; the cores are shared out among their threads.
+        jobs: processes at a time; None: as :mod:`experiments.sweep.threads` shares out the cores.
         task: theirs.
         show: the bar.
 
@@ -79,20 +90,21 @@ def train_missing(runs: Sequence[Run], jobs: int, task: SweepTask, show: bool = 
         UserError: a folder holds a run of other options, or a process was killed.
     """
     todo = [run for run in runs if results_of(run) is None]
-    print(f"{len(runs)} runs: {len(runs) - len(todo)} finished, {len(todo)} to go, {jobs} at a time", flush=True)
+    share = threads.share_of(todo, jobs, task)
+    print(f"{len(runs)} runs: {len(runs) - len(todo)} finished, {len(todo)} to go, {share.jobs} at a time", flush=True)
     needed = {run.out: task.before(run) for run in todo}
     first = {before.out: before for before in needed.values() if before is not None}
     refuse_others(list(first.values()))
     missing = [run for run in first.values() if not task.finished(run)]
     # Both kinds at once: what needs nothing before it keeps the other cores busy.
     ready = [run for run in todo if needed[run.out] is None]
-    failures = _pool([*missing, *ready], jobs, task, show)
+    failures = _pool([*missing, *ready], share, task, show)
     broken = {run.out for run in missing if not task.finished(run)}
     waiting = [run for run in todo if (before := needed[run.out]) is not None and before.out not in broken]
-    return failures + _pool(waiting, jobs, task, show)
+    return failures + _pool(waiting, share, task, show)
 
 
-def _pool(todo: Sequence[Run], jobs: int, task: SweepTask, show: bool) -> list[str]:
+def _pool(todo: Sequence[Run], share: threads.Share, task: SweepTask, show: bool) -> list[str]:
     """Train runs in processes of their own, under one bar; a line for each failure."""
     if not todo:
         return []
@@ -109,7 +121,8 @@ def _pool(todo: Sequence[Run], jobs: int, task: SweepTask, show: bool) -> list[s
     with (
         tqdm(total=sum(map(cost, todo)), initial=behind(), desc="runs", disable=not show, dynamic_ncols=True,
              bar_format="{desc}: {percentage:3.0f}%|{bar}| {elapsed}<{remaining}{postfix}") as bar,
-        closing(in_processes(task.train, todo, jobs, polls=True, what="a training process")) as results,
+        closing(in_processes(task.train, todo, share.jobs, threads=share.threads, polls=True,
+                             what="a training process")) as results,
     ):  # fmt: skip
         for done in results:
             if done is not None:
@@ -120,12 +133,3 @@ def _pool(todo: Sequence[Run], jobs: int, task: SweepTask, show: bool) -> list[s
             bar.set_postfix_str(f"{finished}/{len(todo)} runs")
             bar.refresh()
     return failures
-
-
-def default_jobs() -> int:
-    """Runs at a time: one on a GPU, else one a core up to four.
-
-    Small networks leave a second thread idle: on two cores a grid of four runs took 35 and 48 s with --jobs 2, and 55
-    and 59 s with --jobs 1 (--methods concat --variants vanilla joint --seeds 0 --epochs 2 --width 8, in turn).
-    """
-    return 1 if torch.cuda.is_available() else min(4, available_cores())

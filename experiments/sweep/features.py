@@ -12,7 +12,7 @@ from iemf.errors import UserError
 
 RULES = (
     PLATEAU,
-    of_iemf(),
+    *of_iemf(),
     *of_methods("balance"),
     of_snn("time_steps"),
     ReadBy(("momentum",), lambda run: run.optimizer == "sgd", "`optimizer` sgd"),

@@ -11,12 +11,13 @@ import tyro
 
 from iemf.errors import UserError
 from iemf.training.schedule import Kind, Schedule
+from iemf.training.step import Window
 
 Network = Literal["ann", "snn"]
 Variant = Literal["vanilla", "joint", "iemf"]
 Flag = Annotated[bool, tyro.conf.FlagCreatePairsOff]
 VARIANTS: tuple[Variant, ...] = ("vanilla", "joint", "iemf")
-OF_IEMF = ("gamma", "gate", "scale", "modulate_from")
+OF_IEMF = ("gamma", "gate", "scale", "modulate_from", "modulate_to", "xi")
 DEFAULTS = {"gamma": 1.0, "gate": "tanh", "modulate_from": 0, "method_epochs": 100, "time_steps": 4}  # of every task
 
 
@@ -40,6 +41,11 @@ class CommonOptions:
     """IEMF: what ξ multiplies; by default the gradient for sgd, the step for adam and adamw."""
     modulate_from: int | None = None
     """IEMF: the first epoch with ξ; 0 by default."""
+    modulate_to: int | None = None
+    """IEMF: the last epoch with ξ; that of the run by default."""
+    xi: float | Literal["shuffled"] | None = None
+    """IEMF: a control in place of Eq. 10. A number: ξ is that, whatever the batch. shuffled: ξ of an earlier batch,
+    drawn at random."""
     balance_scale: Literal["gradient", "step"] | None = None
     """mslr, ogm-ge: what their factors multiply; by default the gradient for sgd, the step for adam and adamw."""
     method_epochs: int | None = None
@@ -61,8 +67,22 @@ class CommonOptions:
 
 
 @dataclass(frozen=True)
-class SweepOptions:
-    """Which variants and seeds, how many at a time, and what to do with them."""
+class GridOptions:
+    """Which seeds, how many runs at a time, and what to do with them."""
+
+    seeds: tuple[int, ...] = (0, 1, 2)
+    jobs: int | None = None
+    """Runs at a time; by default one on a GPU; without, one a core, of large runs four at most."""
+    collect: bool = False
+    """Only tabulate the runs that are finished; train nothing."""
+    dry_run: bool = False
+    """Only print what would be trained, and how long it would take on this machine."""
+    progress: bool = True
+
+
+@dataclass(frozen=True)
+class SweepOptions(GridOptions):
+    """Which variants too."""
 
     variants: tuple[Variant, ...] = VARIANTS
     """vanilla: the task's own loss; joint: the heads' losses too, ξ = 1; iemf: these, and ξ on the fusion layer."""
@@ -74,14 +94,6 @@ class SweepOptions:
     """All variants but this."""
     no_joint: Flag = False
     """Likewise."""
-    seeds: tuple[int, ...] = (0, 1, 2)
-    jobs: int | None = None
-    """Runs at a time; by default one on a GPU, one a core (four at most) without."""
-    collect: bool = False
-    """Only tabulate the runs that are finished; train nothing."""
-    dry_run: bool = False
-    """Only print what would be trained, and how long it would take on this machine."""
-    progress: bool = True
 
 
 @dataclass(frozen=True)
@@ -131,9 +143,17 @@ class ReadBy(NamedTuple):
     who: str
 
 
-def of_iemf(reads: Callable[[Any], bool] = lambda run: run.variant == "iemf") -> ReadBy:
+def of_iemf() -> tuple[ReadBy, ...]:
     """The options of IEMF."""
-    return ReadBy(OF_IEMF, reads, "`iemf`")
+    return (
+        ReadBy(OF_IEMF, lambda run: run.variant == "iemf", "`iemf`"),
+        ReadBy(("gamma", "gate"), lambda run: run.xi in (None, "shuffled"), "a ξ that is measured, no number as `xi`,"),
+    )
+
+
+def window_of(run: Any) -> Window:
+    """Epochs with ξ, of a resolved run."""
+    return Window(run.modulate_from or 0, run.modulate_to)
 
 
 def of_snn(*names: str) -> ReadBy:
@@ -190,10 +210,16 @@ def checked(config: SweepOptions, *names: str) -> SweepOptions:
     """The sweep with the variants that are left.
 
     Raises:
-        UserError: one of ``names``, the variants or the seeds is empty or holds something twice, or jobs is below 1.
+        UserError: see :func:`check_grid`.
     """
     config = replace(config, variants=chosen_variants(config))
-    for name in (*names, "variants", "seeds"):
+    check_grid(config, *names, "variants")
+    return config
+
+
+def check_grid(config: GridOptions, *names: str) -> None:
+    """Raise UserError where one of ``names`` or the seeds is empty or holds something twice, or jobs is below 1."""
+    for name in (*names, "seeds"):
         chosen = getattr(config, name)
         if not chosen or len(set(chosen)) < len(chosen):
             raise UserError(f"`{name}` {' '.join(map(str, chosen))}: name at least one, each once")
@@ -201,7 +227,6 @@ def checked(config: SweepOptions, *names: str) -> SweepOptions:
         raise UserError(f"`jobs` {config.jobs} must be 1 or more")
     if config.collect and config.dry_run:
         raise UserError("`collect` tabulates what is finished and `dry_run` says what would be trained; name one")
-    return config
 
 
 def filled(run: Run, defaults: Mapping[str, Any], rules: Iterable[ReadBy]) -> Run:
@@ -268,6 +293,13 @@ def check_common(run: Any) -> None:
     if run.modulate_from is not None and run.modulate_from >= run.epochs:
         raise UserError(f"`modulate_from` {run.modulate_from} leaves ξ without an epoch: there are {run.epochs}; raise "
                         f"`epochs` or lower `modulate_from`")  # fmt: skip
+    if run.modulate_to is not None and not (run.modulate_from or 0) <= run.modulate_to < run.epochs:
+        raise UserError(f"`modulate_to` {run.modulate_to} must be an epoch from {run.modulate_from or 0} to "
+                        f"{run.epochs - 1}, the last")  # fmt: skip
+    if isinstance(run.xi, int | float) and not 0 <= run.xi < math.inf:
+        raise UserError(f"`xi` {shown(run.xi)} must be a finite number of 0 or more, or shuffled")
+    if run.recipe == "released" and run.xi is not None:
+        raise UserError(f"`xi` {shown(run.xi)}: `recipe` released measures ξ, as the released code does; leave it out")
     if run.recipe == "released" and (run.gamma not in (None, 1.0)):
         raise UserError(f"`gamma` {shown(run.gamma)}: `recipe` released ignores γ, as the released code does; leave it "
                         f"out")  # fmt: skip

@@ -25,7 +25,7 @@ def describe(runs: Sequence[Run], task: SweepTask) -> str:
     rows, total, finished = [], 0.0, 0
     cells: dict[tuple, list[Run]] = {}
     for run in runs:
-        cells.setdefault(run.cell, []).append(run)
+        cells.setdefault(task.cell(run), []).append(run)
     for cell, of_cell in cells.items():
         example = of_cell[0]
         size = task.size(example)
@@ -40,7 +40,7 @@ def describe(runs: Sequence[Run], task: SweepTask) -> str:
         rows.append([size.labels[0], cell[0].upper(), size.labels[1], size.paper, seeds, str(example.epochs),
                      duration(hours)])  # fmt: skip
     header = ["method", "network", "variant", "paper: %", "seeds", "epochs", "time a run"]
-    device = torch.cuda.get_device_name() if torch.cuda.is_available() else f"CPU, {torch.get_num_threads()} threads"
+    device = torch.cuda.get_device_name() if torch.cuda.is_available() else f"CPU, {torch.get_num_threads()} thread(s)"
     rates = ", ".join(f"{' '.join(map(str, like))} {speed:.3g}" for like, speed in speeds.items())
     note = f"{runs[0].dataset}: {len(runs)} runs, {finished} of them finished; about {duration(total)} for the "
     note += f"others, one after another. Training samples a second, timed on {device}: {rates}."

@@ -41,6 +41,17 @@ def accuracies(dataset: str) -> dict[Cell, float]:
 
 
 @functools.cache
+def gamma_sweep(network: str, method: str) -> dict[float, float]:
+    """Percent over γ on Kinetics-Sounds (Fig. 2 c1); γ = 1 is of Tables S2 and S3, the others of OGM-GE as ANN."""
+    tables = accuracies(FIGURE_2_DATASET)
+    found = {1.0: tables[cell]} if (cell := (network, method, "iemf")) in tables else {}
+    if (network, method) == ("ann", "ogm-ge"):
+        found |= {float(row["setting"]): float(row["value"])
+                  for row in _rows(FIGURE_2) if row["item"] == "gamma" and row["setting"] != "vanilla"}  # fmt: skip
+    return dict(sorted(found.items()))
+
+
+@functools.cache
 def cost_reductions() -> dict[str, float]:
     """Percent that IEMF saves of each method's training cost on Kinetics-Sounds as ANN (Fig. 2 g)."""
     return {row["setting"]: float(row["value"]) for row in _rows(FIGURE_2) if row["item"] == "cost_reduction_percent"}

@@ -3,7 +3,7 @@
 import contextlib
 import sys
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, replace
 from typing import TypeVar
 
@@ -18,6 +18,7 @@ from experiments.sweep.options import Run, RunBase
 from iemf.files import write_json
 from iemf.lock import only_writer
 from iemf.training import RunFolder
+from iemf.training.chance import is_near_chance
 from iemf.training.effects import Effects
 from iemf.training.loop import Trainer, Watch, unwatched
 from iemf_snn.firing_rate import FiringRates
@@ -62,6 +63,8 @@ def carry_out(run: Run, read: Callable[[Run], Data], work: Work) -> dict:
         }
         if accelerator.is_main_process:
             write_json(folder.results_file, results)
+            if line := has_not_learnt(run, folder.metrics()):
+                say(run.out.name, line)
         accelerator.wait_for_everyone()
     return results
 
@@ -92,6 +95,19 @@ def rates_of(rates: FiringRates | None) -> dict:
     if rates is None:
         return {}
     return {"firing_rate": rates.overall(), "firing_rate_layers": [asdict(layer) for layer in rates.layers()]}
+
+
+def has_not_learnt(run: RunBase, history: Sequence[dict]) -> str | None:
+    """What to say of a run whose training accuracy is near chance at its end, and what to try; None of others."""
+    last = history[-1] if history else {}
+    accuracy, chance = last.get("train_accuracy_fused"), last.get("chance")
+    if accuracy is None or chance is None or not is_near_chance(accuracy, chance):
+        return None
+    shape = "" if run.schedule == "cosine" else ", or --schedule cosine --warmup 100"
+    return (
+        f"training accuracy is {accuracy:.1f} % at the end, near chance ({chance:.1f} %, the most frequent class); try "
+        f"--lr {3 * run.lr:.2g} or {run.lr / 3:.2g}, more than --epochs {run.epochs}{shape}"
+    )
 
 
 def watch_of(run: RunBase, modules: Mapping[str, nn.Module], accelerator: Accelerator) -> Watch:

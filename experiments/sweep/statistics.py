@@ -40,8 +40,7 @@ def paired(name: str, rows: Sequence[Sequence[float]]) -> str:
     if not tested:
         return ""
     every = [value for row in tested for value in row]
-    # Without any spread the test is undefined: nothing if all are 0, certain if not.
-    p_values = [ttest_1samp(row, 0).pvalue if len(set(row)) > 1 else float(row[0] == 0) for row in tested]
+    p_values = [p_value(row) for row in tested]
     gains = sum(p < LEVEL and statistics.fmean(row) > 0 for p, row in zip(p_values, tested, strict=True))
     losses = sum(p < LEVEL and statistics.fmean(row) < 0 for p, row in zip(p_values, tested, strict=True))
     return (

@@ -40,6 +40,11 @@ def _alone(run: Run) -> None:
     """The default of a task whose runs need no other."""
 
 
+def _none_follow(runs: Sequence[Run]) -> list[Run]:
+    """The default of a task whose runs' options are all known before."""
+    return []
+
+
 @dataclass(frozen=True)
 class SweepTask:
     """A task; every function can be imported by a fresh process."""
@@ -53,3 +58,5 @@ class SweepTask:
     finished: Callable[[Run], bool] = lambda run: results_of(run) is not None
     epoch_cost: Callable[[Run], float] = lambda run: run.time_steps or 1  # of an epoch, relative to others
     epochs: Callable[[Run], int] = lambda run: run.epochs
+    cell: Callable[[Run], tuple] = lambda run: run.cell  # a row of the plan; its first part is the network
+    then: Callable[[Sequence[Run]], list[Run]] = _none_follow  # runs whose options come from the results of these

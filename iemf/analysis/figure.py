@@ -38,14 +38,14 @@ def mean_and_band(
 ) -> None:
     """The mean of curves over ``x``, with ± one deviation where there are several; ``alpha`` of that band.
 
-    A curve shorter than ``x`` counts as far as it goes.
+    A curve shorter than ``x`` counts as far as it goes, and None or NaN not at all.
     """
     curves = [np.asarray(curve, dtype=float) for curve in curves]
     stack = np.array([np.pad(curve, (0, len(x) - len(curve)), constant_values=np.nan) for curve in curves])
-    mean = np.nanmean(stack, 0)
+    there = (~np.isnan(stack)).sum(0)
+    mean = np.where(there > 0, np.nansum(stack, 0) / np.maximum(there, 1), np.nan)
     axis.plot(x, mean, **style)
     if len(stack) > 1:
-        there = (~np.isnan(stack)).sum(0)
         squares = np.nansum((stack - mean) ** 2, 0)
         deviation = np.sqrt(squares / np.maximum(there - 1, 1))
         axis.fill_between(x, mean - deviation, mean + deviation, alpha=alpha, lw=0, color=style["color"])

@@ -22,6 +22,7 @@ from iemf.network import Output
 from iemf.seeds import Stream, mix_seed
 from iemf.training.balanced import Asked, Balanced
 from iemf.training.batches import read_batches, share
+from iemf.training.chance import share_of_most_frequent
 from iemf.training.effects import BatchScores
 from iemf.training.stage import Outcome, Rank, StageDefaults
 from iemf.training.step import Totals, accuracies_of, named_totals, outcome_of, ranked
@@ -110,6 +111,9 @@ class AnswerStage(Balanced, QuestionAnsweringStage):
 
     def batches(self, epoch: int) -> Iterator[AVQABatch | PairedBatch]:
         return read_batches(self.train.__getitems__, self.parts(len(self.train), epoch), self.device)
+
+    def chance(self) -> float:
+        return share_of_most_frequent(self.train.answers)
 
     def answered(self, network: nn.Module, batch: AVQABatch) -> tuple[Output, dict[str, Tensor]]:
         """The output of a batch, and further losses by name."""

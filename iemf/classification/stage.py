@@ -10,6 +10,7 @@ from iemf.classification.evaluate import Evaluation, evaluate
 from iemf.data.base import AudioVisualData, Batch, evaluation_loader, training_loader
 from iemf.network import AudioVisualNetwork
 from iemf.training.balanced import Asked, Balanced
+from iemf.training.chance import share_of_most_frequent
 from iemf.training.effects import Effects, effects_of_samples
 from iemf.training.stage import Outcome, Rank, StageDefaults
 from iemf.training.step import outcome_of, ranked
@@ -63,6 +64,10 @@ class ClassificationStage(Balanced, StageDefaults):
         losses = {"fused": self.balance.loss(fused, output, labels, epoch)}
         losses |= {name: self.balance.cross_entropy(each, labels) for name, each in logits.unimodal.items()}
         return outcome_of(losses, logits, labels, output=Asked(output, labels))
+
+    def chance(self) -> float | None:
+        labels = getattr(self.data.train, "labels", None)  # a data set of one's own may have none
+        return None if labels is None else share_of_most_frequent(labels)
 
     def validate(self, epoch: int) -> tuple[Rank, dict[str, float]]:
         """Ranked by the fused accuracy, then by its loss; ``balance`` sees the accuracies."""

@@ -19,6 +19,7 @@ from iemf.logits import FUSED, Logits
 from iemf.seeds import Stream, mix_seed
 from iemf.training.balanced import Asked, Balanced
 from iemf.training.batches import read_batches, share
+from iemf.training.chance import share_of_most_frequent
 from iemf.training.effects import BatchScores
 from iemf.training.stage import Evidence, Outcome, Rank, StageDefaults
 from iemf.training.step import EVERY_EPOCH, Totals, Window, accuracies_of, named_totals, outcome_of, ranked
@@ -84,6 +85,10 @@ class TaskStage(Balanced, StageDefaults):
             picks = torch.randperm(len(self.exemplars), generator=generator)[: portion.exemplar_batch].tolist()
             parts.append((len(part), part + [self.exemplars[i] for i in picks]))
         return parts
+
+    def chance(self) -> float:
+        """Of the task's samples and the exemplars beside them, in the first epoch."""
+        return share_of_most_frequent(self.data.train.labels[[row for _, rows in self.parts(0) for row in rows]])
 
     def loss(self, network: nn.Module, batch: tuple[int, FeatureBatch], epoch: int) -> Outcome:
         current, (audio, visual, labels) = batch

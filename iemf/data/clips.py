@@ -83,6 +83,11 @@ class Clips(Dataset):
     def __len__(self) -> int:
         return len(self.rows)
 
+    @property
+    def labels(self) -> list[int]:
+        """Of every row."""
+        return [self.source.labels[row] for row in self.rows]
+
     def __getitem__(self, index: int) -> Batch:
         row = self.rows[index]
         with seeded(mix_seed(Stream.AUGMENTATION, self.seed, self.epoch, row)):

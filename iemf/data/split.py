@@ -34,8 +34,13 @@ def draw_validation(labels: Sequence[int], classes: Sequence[str], seed: int) ->
     for label, of_class in rows.items():
         if len(of_class) < 2:
             raise UserError(f"class {classes[label]!r} has one training clip; validation needs a second one")
-    counts = {label: max(1, round(VALIDATION_SHARE * len(of_class))) for label, of_class in rows.items()}
+    counts = {label: set_aside(len(of_class)) for label, of_class in rows.items()}
     return _draw(rows, counts, seed, Stream.VALIDATION)
+
+
+def set_aside(count: int) -> int:
+    """How many of a class's training samples become validation."""
+    return max(1, round(VALIDATION_SHARE * count))
 
 
 def rows_by_label(labels: Sequence[int]) -> dict[int, list[int]]:

@@ -99,6 +99,8 @@ class Trainer:
                 epoch before is kept.
         """
         start = self._restore() if resume else 0
+        chance = self.stage.chance()
+        beside = {} if chance is None else {"chance": chance}
         with self._writer() as writer, self._bar(start) as bar:
             for epoch in range(start, self.options.epochs):
                 if self.options.schedule.is_over(self.ranks):
@@ -106,7 +108,7 @@ class Trainer:
                 began = time.perf_counter()
                 self._set_rate(epoch * self.steps)
                 rate = self.raw_optimizer.param_groups[0]["lr"]
-                record = {**self.stage.about, "epoch": epoch, **self._train_epoch(epoch, bar)}
+                record = {**self.stage.about, "epoch": epoch, **self._train_epoch(epoch, bar), **beside}
                 with self.watch() as seen:
                     rank, measured = self.stage.validate(epoch)
                 self._check_finite("validation loss", -rank[1], epoch)

@@ -62,6 +62,11 @@ class Stage(Protocol):
         """(rank, what goes into the record) of ``module`` as it is."""
         ...
 
+    def chance(self) -> float | None:
+        """Percent of an epoch's training samples that are of the most frequent class; None where there are no
+        classes, or nobody knows. It stands in the records beside the training accuracy."""
+        ...
+
     def explain(self) -> None:
         """Raise UserError if the data are to blame for a loss that is not finite."""
         ...
@@ -84,6 +89,10 @@ class StageDefaults:
 
     def on_gradients(self, outcome: Outcome, epoch: int) -> None:
         """Nothing."""
+
+    def chance(self) -> float | None:
+        """Nobody knows."""
+        return None
 
     def explain(self) -> None:
         """Nothing."""

@@ -88,7 +88,7 @@ class Step:
             logits, labels = outcome.evidence
             effect = self.modulation.measure(list(logits.unimodal.values()), logits.fused, labels)
             self.modulation.apply(effect.xi)
-            totals = totals | {"xi": effect.xi, "s_unimodal": effect.unimodal, "s_fused": effect.fused,
+            totals = totals | {"xi": self.modulation.last, "s_unimodal": effect.unimodal, "s_fused": effect.fused,
                                "without_evidence": effect.fused == 0}  # fmt: skip
         elif self.modulation is not None and self.window.hold and self.window.is_over(epoch):
             self.modulation.repeat()

@@ -1,12 +1,15 @@
 """Every example runs, and shows what it says. Shorter than as they stand; nothing else is changed."""
 
 import importlib.util
+import itertools
 import json
 
 import matplotlib
 import pytest
+import soundfile
 import torch
 
+from iemf.data.class_tree import read_tree
 from tests.conftest import ROOT
 
 NOTEBOOK = ROOT / "examples" / "digits.ipynb"
@@ -62,6 +65,22 @@ def test_a_method_of_ones_own_is_trained_with_and_without_iemf(one_thread, tmp_p
     finally:
         METHODS.clear()
         METHODS.update(before)
+
+
+def test_a_folder_of_ones_own_keeps_speakers_and_pictures_apart(tmp_path):
+    pytest.importorskip("espeakng_loader", reason="espeak-ng speaks; extra speech")
+    own = load("own_data")
+    assert own.main(own.Folder(tmp_path, classes=2, train=4, val=1, test=2)) == 14
+    tree = read_tree(tmp_path)
+    assert tree.classes == ("one", "zero")
+    assert {split: len(clips) for split, clips in tree.splits.items()} == {"train": 8, "val": 2, "test": 4}
+    assert not [clip for clips in tree.splits.values() for clip in clips if clip.problem]
+    voices = list(itertools.chain(*own.VOICES.values()))
+    assert len(set(voices)) == len(voices) == 7
+    pictures = [path.read_bytes() for path in tmp_path.rglob("*.png")]
+    assert len(set(pictures)) == 14
+    sounds = [soundfile.read(path)[0] for path in sorted((tmp_path / "train").rglob("*.wav"))]
+    assert all(0.2 < len(sound) / 22050 < 1.5 and 0.01 < sound.std() < 0.5 for sound in sounds)
 
 
 def cells() -> list[dict]:

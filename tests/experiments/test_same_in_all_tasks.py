@@ -148,6 +148,38 @@ def test_another_gamma_has_runs_of_its_own(task, grids, digits_qa, tmp_path):
     assert "--gamma 2 is read with --iemf only, by none of the runs; leave it out" in err
 
 
+def test_a_xi_of_one_is_joint_learning_bit_for_bit_and_a_shuffled_one_is_not(task, digits_qa, tmp_path):
+    weights, applied = {}, {}
+    for name, options in (
+        ("joint", ["--joint"]),
+        ("one", ["--iemf", "--xi", 1]),
+        ("shuffled", ["--iemf", "--xi", "shuffled"]),
+    ):
+        out = tmp_path / name
+        code, _, err = task.sweep(digits_qa, "--optimizer", "sgd", "--epochs", 2, *options, "--out", out)
+        assert code == 0, err
+        (run,) = (out / "runs").iterdir()
+        weights[name] = checkpoint.load(RunFolder(run).last_checkpoint)["network"]
+        applied[name] = [record["xi"] for record in RunFolder(run).metrics()]
+    assert names(tmp_path / "one") == [f"ann-{task.method}-iemf-xi1-seed0"]
+    assert names(tmp_path / "shuffled") == [f"ann-{task.method}-iemf-xi-shuffled-seed0"]
+    assert set(applied["joint"]) == {None}
+    assert set(applied["one"]) == {1.0}
+    assert None not in applied["shuffled"]
+    assert 1.0 not in applied["shuffled"]
+    for name, tensor in weights["joint"].items():
+        assert torch.equal(tensor, weights["one"][name]), name
+    assert any(not torch.equal(tensor, weights["shuffled"][name]) for name, tensor in weights["joint"].items())
+
+
+def test_the_last_epoch_with_xi(task, digits_qa, tmp_path):
+    code, _, err = task.sweep(digits_qa, "--iemf", "--epochs", 3, "--modulate-to", 0, "--out", tmp_path)
+    assert code == 0, err
+    assert names(tmp_path) == [f"ann-{task.method}-iemf-modulate-to0-seed0"]
+    records = RunFolder(tmp_path / "runs" / names(tmp_path)[0]).metrics()
+    assert [record["xi"] is not None for record in records] == [record["epoch"] == 0 for record in records]
+
+
 def test_data_that_lie_elsewhere_are_the_same_data_and_others_are_not(task, small, tmp_path):
     def attempt(root, *options):
         helpers.forget()  # as in a new process
@@ -294,6 +326,16 @@ def test_what_a_run_leaves(task, grids):
         assert results["xi_test"] == pytest.approx(sum(results["xi_test_batches"]) / len(results["xi_test_batches"]))
         assert results["xi_val"] == pytest.approx(sum(record["xi_val"] for record in records) / len(records))
         assert all(0 < record["xi_val"] < 1.7617 for record in records)
+
+
+def test_a_network_that_has_learnt_nothing_is_named_with_what_to_try(task, digits_qa, tmp_path):
+    code, _, err = task.sweep(digits_qa, "--variants", "vanilla", "--lr", 1e-12, "--out", tmp_path)
+    assert code == 0, err
+    (line,) = [line for line in err.splitlines() if "near chance" in line]
+    assert line.startswith(f"ann-{task.method}-vanilla-seed0: training accuracy is ")
+    assert "try --lr 3e-12 or 3.3e-13, more than --epochs 1" in line
+    last = RunFolder(tmp_path / "runs" / f"ann-{task.method}-vanilla-seed0").metrics()[-1]
+    assert f"{last['train_accuracy_fused']:.1f} % at the end, near chance ({last['chance']:.1f} %" in line
 
 
 def test_the_gradient_is_clipped_and_the_precision_taken(task, digits_qa, monkeypatch, tmp_path):

@@ -9,6 +9,7 @@ becomes the log-spectrogram of :mod:`iemf.data.audio`, computed on the device a 
 training and resized otherwise.
 """
 
+from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -23,8 +24,10 @@ from iemf.data.base import AudioVisualData
 from iemf.data.class_tree import read_tree
 from iemf.data.clip import Clip, is_image, is_video, visible
 from iemf.data.clips import Choose
+from iemf.data.preparation import manifest
 from iemf.data.preparation.encode import Form
 from iemf.data.preparation.listing import Listing
+from iemf.data.split import set_aside
 from iemf.errors import UserError
 
 PUBLISHED: dict[str, int] = {}
@@ -47,6 +50,23 @@ def _unwrapped(source: Path) -> Path:
     """The tree itself, where an archive has wrapped one folder around it."""
     inner = visible(source) if source.is_dir() else []
     return inner[0] if len(inner) == 1 and (inner[0] / "train").is_dir() else source
+
+
+def clip_counts(root: Path) -> dict[str, int]:
+    """{split: clips} of a tree, or of the folder that was prepared from it, once validation has its own.
+
+    Raises:
+        UserError: the tree is not of this form, or was not prepared to its end.
+    """
+    if manifest.is_prepared(root):
+        clips = {split: about["by_class"] for split, about in manifest.read(root, "folder")["clips"].items()}
+    else:
+        clips = {split: Counter(clip.label for clip in found) for split, found in read_tree(root).splits.items()}
+    counts = {split: sum(by_class.values()) for split, by_class in clips.items()}
+    if "val" not in counts:
+        counts["val"] = sum(map(set_aside, clips["train"].values()))
+        counts["train"] -= counts["val"]
+    return counts
 
 
 def check_files(clips: list[Clip]) -> None:

@@ -34,12 +34,14 @@ def test_resolving_twice_is_resolving_once_and_survives_json(config):
 
 
 def test_paper_and_released_recipes():
-    folder = {"dataset": "folder", "data_root": Path("x")}
-    paper = resolve(RunConfig(**folder))
+    crema = {"dataset": "crema-d", "data_root": Path("x")}
+    paper = resolve(RunConfig(**crema))
     assert (paper.lr, paper.momentum, paper.weight_decay, paper.lr_drop) == (5e-3, 0.0, 1e-4, None)
     assert (paper.batch_size, paper.epochs, paper.width) == (32, 100, 64)
-    released = resolve(RunConfig(**folder, recipe="released"))
-    assert (released.momentum, released.lr_drop) == (0.9, 70)
+    assert (paper.schedule, paper.warmup) == ("constant", None)
+    for dataset in ("crema-d", "folder"):
+        released = resolve(RunConfig(**crema | {"dataset": dataset}, recipe="released"))
+        assert (released.lr, released.momentum, released.lr_drop, released.epochs) == (5e-3, 0.9, 70, 100)
 
 
 def test_the_papers_data_sets():

@@ -266,7 +266,7 @@ def test_folders_that_make_no_table(tmp_path):
     shutil.copytree(folders[0], tmp_path / "runs" / "copy")
     refused("ann-concat-iemf-seed0 and .*copy are the same run|copy and .* are the same run")
     shutil.rmtree(tmp_path / "runs" / "copy")
-    other = RunConfig(dataset="folder", data_root=tmp_path, method="lfm", out=tmp_path / "runs" / "ann-lfm")
+    other = RunConfig(dataset="crema-d", data_root=tmp_path, method="lfm", out=tmp_path / "runs" / "ann-lfm")
     RunFolder(other.out).start(resolve(other).stored())
     refused("best.pt is missing")  # not finished: no part of it
     finish([other.out])
@@ -287,6 +287,15 @@ def test_runs_of_one_comparison_are_not_mixed(tmp_path):
     robustness.refuse_mixed(configs)
     with pytest.raises(UserError, match=r"annFalse has image_size=224, .*other 64;"):
         robustness.refuse_mixed([*configs, replace(configs[0], seed=1, image_size=64, out=tmp_path / "other")])
+
+
+@pytest.mark.parametrize("option", [{"xi": "shuffled"}, {"modulate_to": 3}, {"xi": 1.5}])
+def test_iemf_and_a_control_of_it_are_not_mixed(tmp_path, option):
+    """None is a value of what these runs read."""
+    shared = RunConfig(iemf=True)
+    runs = [replace(shared, out=tmp_path / "a"), replace(shared, seed=1, out=tmp_path / "b", **option)]
+    with pytest.raises(UserError, match=rf"{tmp_path / 'a'} has (xi|modulate_to|gamma)="):
+        robustness.refuse_mixed([resolve(run) for run in runs])
 
 
 def test_an_unfinished_run_is_not_counted(tmp_path, finished):

@@ -19,8 +19,14 @@ def test_samples_by_hand():
     assert size.split_sizes(digits) == {"train": 1500, "val": 500, "test": 1000}
     urban = resolve(RunConfig(dataset="urbansound8k-av", data_root=Path("nowhere")))
     assert size.split_sizes(urban) == pytest.approx({"train": 0.9 * 6112, "val": 611.2, "test": 2620})
-    with pytest.raises(UserError, match=r"prepare .*nowhere first"):
+    with pytest.raises(UserError, match=r"nowhere is no folder; name the one"):
         size.split_sizes(resolve(RunConfig(dataset="folder", data_root=Path("nowhere"))))
+
+
+def test_a_tree_of_ones_own_is_counted(tree):
+    """Of 8 training clips a class one is set aside."""
+    config = resolve(RunConfig(dataset="folder", data_root=tree))
+    assert size.split_sizes(config) == {"train": 14, "val": 2, "test": 6}
 
 
 @pytest.mark.parametrize("options", [{}, {"dataset": "kinetics-sounds", "data_root": Path("x"), "image_size": 32}])

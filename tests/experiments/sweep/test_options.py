@@ -6,7 +6,7 @@ from types import SimpleNamespace
 import pytest
 
 from experiments.classification.compare import CompareConfig, grid
-from experiments.classification.options import RunConfig
+from experiments.classification.options import RunConfig, resolve
 from experiments.sweep import options
 from experiments.sweep.options import ReadBy, SweepOptions
 from iemf.errors import UserError
@@ -43,7 +43,7 @@ RULES = (ReadBy(("depth",), lambda run: run.deep, "`deep`"),)
 
 def test_what_a_cell_does_not_read_is_left_out_and_what_none_reads_is_refused():
     runs = [replace(RunConfig(), iemf=iemf, gamma=2.0) for iemf in (True, False)]
-    rules = (options.of_iemf(),)
+    rules = options.of_iemf()
     assert [run.gamma for run in options.cells_of_sweep(runs, rules)] == [2.0, None]
     with pytest.raises(UserError, match="`gamma` 2 is read with `iemf` only, by none of the runs; leave it out"):
         options.cells_of_sweep(runs[1:], rules)
@@ -55,7 +55,7 @@ def test_what_a_cell_does_not_read_is_left_out_and_what_none_reads_is_refused():
 
 def test_other_options_of_iemf_are_in_the_name_of_a_runs_folder():
     def name(**changes):
-        of_iemf = {"gamma": 1.0, "gate": "tanh", "scale": None, "modulate_from": 0} | changes
+        of_iemf = dict.fromkeys(options.OF_IEMF) | {"gamma": 1.0, "gate": "tanh", "modulate_from": 0} | changes
         run = SimpleNamespace(seed=4, parts=("ann", "lwf", "iemf"), **of_iemf)
         defaults = {"gamma": 1.0, "gate": "tanh", "scale": "step", "modulate_from": 0}
         return options.run_name(run, defaults)
@@ -63,7 +63,46 @@ def test_other_options_of_iemf_are_in_the_name_of_a_runs_folder():
     assert name() == "ann-lwf-iemf-seed4"
     assert name(gamma=None, gate=None) == "ann-lwf-iemf-seed4"
     assert name(gamma=2.0, modulate_from=3) == "ann-lwf-iemf-gamma2-modulate-from3-seed4"
+    assert name(gamma=None, gate=None, xi=1.25) == "ann-lwf-iemf-xi1.25-seed4"
+    assert name(xi="shuffled", modulate_to=5) == "ann-lwf-iemf-modulate-to5-xi-shuffled-seed4"
     assert name(gate="erf", scale="gradient", gamma=0.5) == "ann-lwf-iemf-gamma0.5-gate-erf-scale-gradient-seed4"
+
+
+def test_a_fixed_xi_reads_neither_gamma_nor_gate_and_a_shuffled_one_both():
+    def resolved(**own):
+        config = CompareConfig(methods=("concat",), networks=("ann",), variants=("iemf",), seeds=(0,), **own)
+        (run,) = grid(config)
+        return run
+
+    fixed, shuffled, plain = resolved(xi=1.25), resolved(xi="shuffled", gamma=2.0), resolved()
+    assert (fixed.xi, fixed.gamma, fixed.gate, fixed.scale) == (1.25, None, None, "gradient")
+    assert (shuffled.xi, shuffled.gamma, shuffled.gate) == ("shuffled", 2.0, "tanh")
+    assert not {"xi", "modulate_to"} & plain.stored().keys()
+    for read in ({"gamma": 2.0}, {"gate": "erf"}):
+        with pytest.raises(UserError, match="is read with a ξ that is measured, no number as `xi`, only"):
+            resolved(xi=1.25, **read)
+
+
+@pytest.mark.parametrize(
+    ("own", "message"),
+    [
+        ({"xi": -1.0}, "`xi` -1 must be a finite number of 0 or more, or shuffled"),
+        ({"xi": float("inf")}, "`xi` inf must be"),
+        ({"xi": 1.0, "recipe": "released"}, "`xi` 1: `recipe` released measures ξ"),
+        ({"modulate_to": 12}, "`modulate_to` 12 must be an epoch from 0 to 11, the last"),
+        ({"modulate_from": 4, "modulate_to": 3}, "`modulate_to` 3 must be an epoch from 4 to 11"),
+    ],
+)
+def test_controls_out_of_range_are_refused(own, message):
+    with pytest.raises(UserError) as error:
+        resolve(RunConfig(iemf=True, **own))
+    assert message in str(error.value)
+
+
+def test_the_window_of_a_run():
+    run = resolve(RunConfig(iemf=True, modulate_from=2, modulate_to=5))
+    assert [epoch for epoch in range(12) if epoch in options.window_of(run)] == [2, 3, 4, 5]
+    assert 11 in options.window_of(resolve(RunConfig(iemf=True)))
 
 
 def test_stored_is_what_is_set(tmp_path):

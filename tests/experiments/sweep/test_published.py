@@ -24,3 +24,10 @@ def test_what_the_paper_has_in_words():
     assert published.continual_sentence("ave-ci", "fine-tuning", "joint").startswith("He et al. 2025, Table S4 has no")
     assert published.avqa_sentence("baseline", "joint").endswith("has no joint learning alone")
     assert published.avqa_sentence("st-avqa", "joint") == "readme of the released code: 70.71 % overall"
+
+
+def test_the_papers_sweep_of_gamma():
+    assert published.gamma_sweep("ann", "ogm-ge") == {0.1: 60.41, 0.5: 60.25, 1: 64.61, 2: 63.34, 3: 62.18, 5: 59.48}
+    assert published.gamma_sweep("snn", "ogm-ge") == {1: 62.88}
+    assert published.gamma_sweep("ann", "concat") == {1: 56.17}
+    assert published.gamma_sweep("ann", "ogm") == {}
