@@ -5,8 +5,7 @@ from accelerate.utils import set_seed
 
 from experiments.classification import build
 from experiments.classification.options import RunConfig
-from experiments.sweep.build import balance_of, modulation_of
-from experiments.sweep.options import window_of
+from experiments.sweep.build import balance_of, modulation_of, window_of
 from experiments.sweep.runs import watch_of
 from iemf.classification.stage import ClassificationStage
 from iemf.data.base import AudioVisualData
