@@ -73,14 +73,9 @@ def encoder_factory(config: RunConfig):
 
 
 def build_network(config: RunConfig, data: AudioVisualData) -> AudioVisualNetwork:
-    """The network for a data set, from the global random state."""
-    return network_of(config, data.audio_channels, data.visual_channels, len(data.classes))
-
-
-def network_of(config: RunConfig, audio_channels: int, visual_channels: int, classes: int) -> AudioVisualNetwork:
-    """Two encoders, the fusion layer and two heads, from the global random state."""
-    make_encoder = encoder_factory(config)
-    audio, visual = make_encoder(audio_channels), make_encoder(visual_channels)
+    """Two encoders, the fusion layer and two heads for a data set, from the global random state."""
+    make_encoder, classes = encoder_factory(config), len(data.classes)
+    audio, visual = make_encoder(data.audio_channels), make_encoder(data.visual_channels)
     fusion = FUSIONS[config.fusion](audio.features, classes)
     return AudioVisualNetwork(audio, visual, fusion, audio.features, classes, config.variant != "vanilla")
 
