@@ -8,13 +8,12 @@
 import warnings
 import weakref
 from collections.abc import Callable, Iterable, Sequence
-from typing import Literal, NamedTuple
+from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
 
 from iemf.coefficient import (
-    GATES,
     IGNORED,
     Gate,
     check_gamma,
@@ -22,7 +21,7 @@ from iemf.coefficient import (
     true_class_probability,
 )
 from iemf.processes import sum_over_processes
-from iemf.scaling import Scaling, default_scale
+from iemf.scaling import Scaling
 
 Reduce = Callable[[Tensor], Tensor]
 
@@ -223,45 +222,3 @@ def add_gradient_noise(gradients: Iterable[Tensor], deviations: Iterable[Tensor]
     for gradient, deviation in zip(gradients, deviations, strict=True):
         noise = torch.randn(gradient.shape, generator=generator, device=gradient.device, dtype=gradient.dtype)
         gradient.addcmul_(noise, deviation + 1e-8)
-
-
-def make_modulation(
-    parameters: Iterable[nn.Parameter],
-    optimizer: torch.optim.Optimizer,
-    *,
-    gamma: float = 1.0,
-    gate: str = "tanh",
-    scale: str | None = None,
-    released: bool = False,
-    seed: int = 0,
-    xi: float | Literal["shuffled"] | None = None,
-) -> InverseEffectiveness:
-    """IEMF of a run, from its options: what every task of this toolkit builds it with.
-
-    Args:
-        parameters: the fusion layer's.
-        optimizer: that updates them.
-        gamma: γ.
-        gate: a key of :data:`iemf.coefficient.GATES`.
-        scale: "gradient" or "step"; None: the gradient for SGD, the step for every other optimiser, which would cancel
-            most of a factor on the gradient.
-        released: as the code released with He et al. 2025, which adds noise where it scales the gradient.
-        seed: of that noise, and of what is shuffled.
-        xi: None: Eq. 10. A control (:mod:`iemf.controls`) otherwise: the number that ξ is, and γ and the gate are not
-            read; or "shuffled".
-
-    Raises:
-        ValueError: ``released`` with a control, and as of :class:`InverseEffectiveness`.
-    """
-    from iemf.controls import FixedCoefficient, ShuffledCoefficient  # which are made of what is above
-
-    scale = scale or default_scale(optimizer)
-    if xi is not None and released:
-        raise ValueError(f"the released code measures ξ, and has no xi={xi!r}")
-    if xi == "shuffled":
-        return ShuffledCoefficient(parameters, gamma, GATES[gate], scale, seed=seed, optimizer=optimizer)
-    if xi is not None:
-        return FixedCoefficient(parameters, xi, scale, optimizer=optimizer)
-    if released and scale == "gradient":
-        return ReleasedInverseEffectiveness(parameters, GATES[gate], seed=seed, optimizer=optimizer)
-    return InverseEffectiveness(parameters, gamma, GATES[gate], scale, optimizer=optimizer)

@@ -9,9 +9,9 @@ from torch import nn
 from experiments.avqa import data as qa_data
 from experiments.avqa.options import GROUNDING, RunConfig
 from experiments.sweep.balance import PLAIN
-from experiments.sweep.build import balance_of, modulation_of
+from experiments.sweep.build import balance_of, modulation_of, window_of
 from experiments.sweep.features import optimizer_of
-from experiments.sweep.options import schedule_of, window_of
+from experiments.sweep.options import schedule_of
 from experiments.sweep.runs import watch_of
 from iemf.avqa.answer import Answering
 from iemf.avqa.baseline import Baseline

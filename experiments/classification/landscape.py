@@ -27,6 +27,7 @@ from experiments.sweep.memory import enough_for
 from experiments.sweep.options import Network, check_least
 from experiments.sweep.plan import duration
 from experiments.sweep.threads import share
+from iemf.analysis.objective import Objective
 from iemf.data.base import Batch
 from iemf.errors import UserError
 from iemf.files import read_json, write_json
@@ -123,11 +124,12 @@ def plan(config: RunConfig, wanted: dict[str, dict], out: Path) -> Task:
     return Task(config, file, of, missing)
 
 
-def batches_of(config: RunConfig, options: LandscapeConfig, device: torch.device) -> list[Batch]:
-    """The samples that every run is looked at on."""
-    data = replace(shared_options(config), workers=config.workers)
-    found = surroundings.samples(data, options.split, options.samples, options.batch_size)
-    return [Batch(*(tensor.to(device) for tensor in batch)) for batch in found]
+def objectives_of(config: RunConfig, options: LandscapeConfig, device: torch.device) -> dict[str, Objective]:
+    """The loss around a run's best weights, on the samples that every run is looked at on."""
+    shared = replace(shared_options(config), workers=config.workers)
+    data, batches = surroundings.samples(shared, options.split, options.samples, options.batch_size)
+    network = surroundings.trained_network(config, data, device)
+    return surroundings.objectives(network, [Batch(*(tensor.to(device) for tensor in batch)) for batch in batches])
 
 
 def complete(options: LandscapeConfig, task: Task) -> None:
@@ -135,9 +137,7 @@ def complete(options: LandscapeConfig, task: Task) -> None:
     in: differences of losses are small."""
     keep_freed_memory()
     with enough_for(replace(task.config, batch_size=options.batch_size)), accelerated() as accelerator:
-        batches = batches_of(task.config, options, accelerator.device)
-        network = surroundings.trained_network(task.config, batches, accelerator.device)
-        of = surroundings.objectives(network, batches)
+        of = objectives_of(task.config, options, accelerator.device)
         for part, own in task.missing.items():
             found = surroundings.measure(part, own, task.config.network, of)
             parts = measurements(task.file, task.identity) | {part: {"settings": own, "found": found}}
@@ -150,9 +150,7 @@ def estimate(tasks: Sequence[Task], options: LandscapeConfig) -> str:
     for network in dict.fromkeys(task.config.network for task in tasks):
         alike = [task for task in tasks if task.config.network == network]
         with accelerated() as accelerator:
-            batches = batches_of(alike[0].config, options, accelerator.device)
-            trained = surroundings.trained_network(alike[0].config, batches, accelerator.device)
-            objective = surroundings.objectives(trained, batches)["all"]
+            objective = objectives_of(alike[0].config, options, accelerator.device)["all"]
             objective.gradient()  # the first one compiles
             began = time.perf_counter()
             objective.gradient()
@@ -160,7 +158,7 @@ def estimate(tasks: Sequence[Task], options: LandscapeConfig) -> str:
         hours = seconds * sum(task.passes() for task in alike) / 3600
         total += hours
         lines.append(f"{network.upper()}: {len(alike)} runs to go, about {duration(hours)} one after another "
-                     f"({seconds:.2f} s a pass over {sum(len(batch.label) for batch in batches)} samples)")  # fmt: skip
+                     f"({seconds:.2f} s a pass over {options.samples} samples)")  # fmt: skip
     return "\n".join([*lines, f"together about {duration(total)}"])
 
 

@@ -5,17 +5,15 @@ import functools
 from dataclasses import replace
 
 from accelerate import Accelerator
-from accelerate.utils import set_seed
 
 from experiments.classification import build
 from experiments.classification.options import RunConfig, resolve
-from experiments.sweep.build import balance_of, modulation_of
-from experiments.sweep.options import window_of
-from experiments.sweep.runs import best_of, carry_out, coefficients, rates_of, results_of, watch_of
+from experiments.classification.size import trial
+from experiments.classification.trainer import trainer_of
+from experiments.sweep.runs import best_of, carry_out, coefficients, rates_of, results_of
 from experiments.sweep.threads import settle
-from iemf.classification.stage import ClassificationStage
 from iemf.data.base import AudioVisualData
-from iemf.training import RunFolder, Trainer, TrainingOptions
+from iemf.training import RunFolder
 from iemf_snn.firing_rate import FiringRates
 
 
@@ -26,23 +24,6 @@ def train(config: RunConfig) -> dict:
         UserError: see :func:`experiments.classification.options.resolve`, the data sets and the loop.
     """
     return carry_out(resolve(config), build.build_data, _train)
-
-
-def trainer_of(config: RunConfig, data: AudioVisualData, folder: RunFolder, accelerator: Accelerator) -> Trainer:
-    """Everything a resolved run trains with."""
-    set_seed(config.seed)
-    network = build.build_network(config, data).to(accelerator.device)
-    optimizer = build.build_optimizer(config, network)
-    balance = balance_of(config, config.method, network, optimizer, config.seed)
-    stage = ClassificationStage(network, balance, data, config.batch_size, config.seed, accelerator, config.workers,
-                                whole_batches=config.recipe == "released")  # fmt: skip
-    options = TrainingOptions(
-        config.epochs, config.seed, config.clip_norm, window_of(config), config.progress,
-        schedule=build.build_schedule(config),
-    )  # fmt: skip
-    modulation = modulation_of(config, network, optimizer, config.seed)
-    watch = watch_of(config, network.encoders, accelerator)
-    return Trainer(stage, optimizer, options, folder, accelerator, modulation, watch=watch)
 
 
 def _train(config: RunConfig, data: AudioVisualData, folder: RunFolder, accelerator: Accelerator) -> dict:
@@ -71,8 +52,6 @@ def main(config: RunConfig) -> None:
     """Train and say how it went."""
     config = resolve(replace(config, out=config.out.expanduser()))
     if results_of(config) is None:
-        from experiments.classification.size import trial  # which needs this module
-
         settle(config, functools.partial(trial, config))
     results = train(config)
     print(

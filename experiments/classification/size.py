@@ -11,7 +11,7 @@ from torch import Tensor
 
 from experiments.classification import build
 from experiments.classification.options import RunConfig
-from experiments.classification.run import trainer_of
+from experiments.classification.trainer import trainer_of
 from experiments.sweep import published, threads
 from experiments.sweep.plan import FORWARD
 from experiments.sweep.task import Size, Trial

@@ -7,6 +7,8 @@ encoders and the fusion. The loss is the cross-entropy of the fused logits, on t
 import functools
 import math
 from collections.abc import Sequence
+from dataclasses import replace
+from typing import NamedTuple
 
 import torch
 import torch.nn.functional as F
@@ -18,7 +20,7 @@ from iemf.analysis import landscape
 from iemf.analysis.hessian import PRODUCTS, top_eigenvalues
 from iemf.analysis.objective import Objective
 from iemf.analysis.sharpness import sharpness
-from iemf.data.base import Batch, evaluation_loader
+from iemf.data.base import AudioVisualData, Batch, evaluation_loader
 from iemf.network import AudioVisualNetwork
 from iemf.training import RunFolder, checkpoint
 
@@ -27,8 +29,15 @@ FUSION_STEPS, FUSION_CHAINS = 60, 4  # on features that are kept, a step takes a
 DIRECTION_SEED = 0
 
 
+class Samples(NamedTuple):
+    """Batches, and the data set that they are of, without its splits."""
+
+    data: AudioVisualData
+    batches: list[Batch]
+
+
 @functools.cache
-def samples(options: RunConfig, split: str, count: int, batch_size: int) -> list[Batch]:
+def samples(options: RunConfig, split: str, count: int, batch_size: int) -> Samples:
     """Evenly spaced samples of a split in batches, all of them if there are no more than ``count``; one draw of the
     training split's noise and crops, the same for every run.
 
@@ -44,16 +53,14 @@ def samples(options: RunConfig, split: str, count: int, batch_size: int) -> list
     rows = [index * len(dataset) // count for index in range(count)]
     batches = evaluation_loader(Subset(dataset, rows), batch_size, options.workers or 0)
     with torch.no_grad():
-        return [Batch(*front_end(batch.audio, batch.visual), batch.label) for batch in batches]
+        ready = [Batch(*front_end(batch.audio, batch.visual), batch.label) for batch in batches]
+    return Samples(replace(data, train=None, val=None, test=None, set_epoch=None), ready)
 
 
-def trained_network(config: RunConfig, batches: Sequence[Batch], device: torch.device) -> AudioVisualNetwork:
+def trained_network(config: RunConfig, data: AudioVisualData, device: torch.device) -> AudioVisualNetwork:
     """A run's best weights, in evaluation: batch norm keeps its running statistics."""
-    stored = checkpoint.load(RunFolder(config.out).best_checkpoint)["network"]
-    audio, visual, _ = batches[0]
-    classes = len(RunFolder(config.out).results()["classes"])
-    network = build.network_of(config, audio.shape[1], visual.shape[-3], classes)
-    network.load_state_dict(stored)
+    network = build.build_network(config, data)
+    network.load_state_dict(checkpoint.load(RunFolder(config.out).best_checkpoint)["network"])
     return network.to(device).eval()
 
 

@@ -6,6 +6,7 @@ from typing import Any, ClassVar, Literal
 
 from experiments.sweep import features, published
 from experiments.sweep.balance import BalancedRun
+from experiments.sweep.build import window_of
 from experiments.sweep.features import check_features, with_optimizer
 from experiments.sweep.options import (
     CommonOptions,
@@ -15,7 +16,6 @@ from experiments.sweep.options import (
     check_least,
     filled,
     shown,
-    window_of,
 )
 from iemf.continual.methods import METHODS
 from iemf.errors import UserError

@@ -5,7 +5,14 @@ from typing import Any
 import torch
 
 from iemf.balance import METHODS, Fusing, Method
-from iemf.modulation import InverseEffectiveness, make_modulation
+from iemf.factory import make_modulation
+from iemf.modulation import InverseEffectiveness
+from iemf.training.step import Window
+
+
+def window_of(run: Any) -> Window:
+    """Epochs with ξ, of a resolved run."""
+    return Window(run.modulate_from or 0, run.modulate_to)
 
 
 def modulation_of(

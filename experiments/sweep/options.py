@@ -11,7 +11,6 @@ import tyro
 
 from iemf.errors import UserError
 from iemf.training.schedule import Kind, Schedule
-from iemf.training.step import Window
 
 Network = Literal["ann", "snn"]
 Variant = Literal["vanilla", "joint", "iemf"]
@@ -151,11 +150,6 @@ def of_iemf() -> tuple[ReadBy, ...]:
     )
 
 
-def window_of(run: Any) -> Window:
-    """Epochs with ξ, of a resolved run."""
-    return Window(run.modulate_from or 0, run.modulate_to)
-
-
 def of_snn(*names: str) -> ReadBy:
     """Options of spiking networks."""
     return ReadBy(names, lambda run: run.network == "snn", "`network` snn")
@@ -290,16 +284,16 @@ def check_common(run: Any) -> None:
         raise UserError(f"`seed` {run.seed} must be below 2^32")
     if run.precision == "fp16" and not torch.cuda.is_available():
         raise UserError("`precision` fp16 needs a CUDA device; use bf16 or fp32 on the CPU")
-    if run.modulate_from is not None and run.modulate_from >= run.epochs:
-        raise UserError(f"`modulate_from` {run.modulate_from} leaves ξ without an epoch: there are {run.epochs}; raise "
-                        f"`epochs` or lower `modulate_from`")  # fmt: skip
-    if run.modulate_to is not None and not (run.modulate_from or 0) <= run.modulate_to < run.epochs:
-        raise UserError(f"`modulate_to` {run.modulate_to} must be an epoch from {run.modulate_from or 0} to "
-                        f"{run.epochs - 1}, the last")  # fmt: skip
+    first, last = run.modulate_from or 0, run.modulate_to
+    if 0 < first >= run.epochs:
+        raise UserError(f"`modulate_from` {first} leaves ξ without an epoch: there are {run.epochs}; lower it")
+    if last is not None and not first <= last < run.epochs:
+        raise UserError(f"`modulate_to` {last} must be an epoch from {first} to {run.epochs - 1}, the last")
     if isinstance(run.xi, int | float) and not 0 <= run.xi < math.inf:
         raise UserError(f"`xi` {shown(run.xi)} must be a finite number of 0 or more, or shuffled")
-    if run.recipe == "released" and run.xi is not None:
+    if run.recipe != "released":
+        return
+    if run.xi is not None:
         raise UserError(f"`xi` {shown(run.xi)}: `recipe` released measures ξ, as the released code does; leave it out")
-    if run.recipe == "released" and (run.gamma not in (None, 1.0)):
-        raise UserError(f"`gamma` {shown(run.gamma)}: `recipe` released ignores γ, as the released code does; leave it "
-                        f"out")  # fmt: skip
+    if run.gamma not in (None, 1.0):
+        raise UserError(f"`gamma` {shown(run.gamma)}: `recipe` released ignores γ, as that code does; leave it out")

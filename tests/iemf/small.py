@@ -22,9 +22,9 @@ from iemf.continual.model import ContinualNetwork
 from iemf.data.base import AudioVisualData, KeepInputs
 from iemf.data.noise import Noise, standardise
 from iemf.data.sets.av_digits import NoisyPairs
+from iemf.factory import make_modulation
 from iemf.fusion import ConcatFusion
 from iemf.logits import Logits
-from iemf.modulation import make_modulation
 from iemf.network import AudioVisualNetwork
 from iemf.seeds import Stream, mix_seed
 from iemf.training import Evidence, Outcome, RunFolder, StageDefaults, Trainer, TrainingOptions

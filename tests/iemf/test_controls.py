@@ -7,7 +7,8 @@ import torch
 import torch.nn.functional as F
 
 from iemf.controls import MEMORY, FixedCoefficient, ShuffledCoefficient, drawn_from
-from iemf.modulation import InverseEffectiveness, make_modulation
+from iemf.factory import make_modulation
+from iemf.modulation import InverseEffectiveness
 
 
 def parameter(gradient=1.0):

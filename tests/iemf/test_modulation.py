@@ -8,7 +8,8 @@ import torch.nn.functional as F
 
 import iemf
 from iemf.coefficient import GATES, inverse_effectiveness, modality_strength
-from iemf.modulation import InverseEffectiveness, ReleasedInverseEffectiveness, make_modulation
+from iemf.factory import make_modulation
+from iemf.modulation import InverseEffectiveness, ReleasedInverseEffectiveness
 
 
 def joint_backward(network, batch):

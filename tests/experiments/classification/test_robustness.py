@@ -266,7 +266,7 @@ def test_folders_that_make_no_table(tmp_path):
     shutil.copytree(folders[0], tmp_path / "runs" / "copy")
     refused("ann-concat-iemf-seed0 and .*copy are the same run|copy and .* are the same run")
     shutil.rmtree(tmp_path / "runs" / "copy")
-    other = RunConfig(dataset="folder", data_root=tmp_path, method="lfm", out=tmp_path / "runs" / "ann-lfm")
+    other = RunConfig(dataset="crema-d", data_root=tmp_path, method="lfm", out=tmp_path / "runs" / "ann-lfm")
     RunFolder(other.out).start(resolve(other).stored())
     refused("best.pt is missing")  # not finished: no part of it
     finish([other.out])

@@ -8,6 +8,7 @@ import pytest
 from experiments.classification.compare import CompareConfig, grid
 from experiments.classification.options import RunConfig, resolve
 from experiments.sweep import options
+from experiments.sweep.build import window_of
 from experiments.sweep.options import ReadBy, SweepOptions
 from iemf.errors import UserError
 from iemf.training.record import differing_field
@@ -101,8 +102,8 @@ def test_controls_out_of_range_are_refused(own, message):
 
 def test_the_window_of_a_run():
     run = resolve(RunConfig(iemf=True, modulate_from=2, modulate_to=5))
-    assert [epoch for epoch in range(12) if epoch in options.window_of(run)] == [2, 3, 4, 5]
-    assert 11 in options.window_of(resolve(RunConfig(iemf=True)))
+    assert [epoch for epoch in range(12) if epoch in window_of(run)] == [2, 3, 4, 5]
+    assert 11 in window_of(resolve(RunConfig(iemf=True)))
 
 
 def test_stored_is_what_is_set(tmp_path):

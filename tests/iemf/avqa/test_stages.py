@@ -13,7 +13,7 @@ from iemf.avqa.match import MatchBatch, MatchStage
 from iemf.avqa.pairs import MatchLogits, match_loss
 from iemf.avqa.st_avqa import STAVQA
 from iemf.avqa.stages import MATCH_WEIGHT, AnswerStage, GroundedAnswerStage, PairedBatch, predict
-from iemf.modulation import make_modulation
+from iemf.factory import make_modulation
 from iemf.training import Trainer, TrainingOptions, checkpoint
 from iemf.training.step import Step
 from tests.iemf.small import avqa_network, folder_of, questions

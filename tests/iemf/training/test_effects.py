@@ -8,8 +8,9 @@ from iemf.avqa.data import AVQASplit
 from iemf.avqa.stages import AnswerStage, predict
 from iemf.coefficient import inverse_effectiveness, modality_strength
 from iemf.continual.methods import SSIL
+from iemf.factory import make_modulation
 from iemf.logits import Logits
-from iemf.modulation import InverseEffectiveness, make_modulation
+from iemf.modulation import InverseEffectiveness
 from iemf.training.effects import BatchScores, Effects, effects_of, effects_of_samples, sample_scores
 from tests.iemf.small import avqa_network, classification_trainer, learner, processes, questions
 

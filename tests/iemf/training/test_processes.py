@@ -20,7 +20,8 @@ from iemf.avqa.stages import AnswerStage, GroundedAnswerStage, predict
 from iemf.balance.ogm_ge import OGMGE
 from iemf.continual.methods import AVCIL
 from iemf.errors import UserError
-from iemf.modulation import InverseEffectiveness, make_modulation
+from iemf.factory import make_modulation
+from iemf.modulation import InverseEffectiveness
 from iemf.processes import copy_from_first, sum_over_processes
 from iemf.training import RunFolder, Trainer, TrainingOptions
 from tests.iemf.small import (
