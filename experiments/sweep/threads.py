@@ -5,7 +5,7 @@ counted in a step before it begins. Small runs get one thread each, and as many 
 ones share the cores, four at most at a time, as each needs memory. OMP_NUM_THREADS and --jobs win over both.
 
 Threads wait for one another behind every operation. Where another program has one of the cores, that is a time slice
-of milliseconds, hundreds of times a step: on two cores with other work on them, two threads took 8 to 25 times as long
+of milliseconds, hundreds of times a step: on two cores with other work on them, two threads took 6 to 25 times as long
 as one for steps of 0.1 to 53 GFLOP (class-incremental learning; AV-Digits of width 16 to 64, batch 32).
 """
 
