@@ -44,7 +44,7 @@ def over_time_steps(rows: Sequence[Mapping], labels: Mapping[str, str], path: Pa
             axis.tick_params(labelsize=8, labelbottom=True)
         line[0].set_title(labels[method], fontsize=10, loc="left")
         for axis in line[1:]:
-            axis.set_ylim(bottom=0)
+            axis.set_ylim(0, 1.05 * axis.get_ylim()[1])
     legend_below(figure, axes, columns=6)
     save(figure, path, title)
 
