@@ -79,7 +79,7 @@ class MatchStage(QuestionAnsweringStage):
     ) -> None:
         super().__init__(module, train, val, *others)
         self.moments, self.val_moments = Moments(train), Moments(val)
-        self.steps = -(-len(self.moments) // self.batch_size)
+        self.steps = self.steps_of(len(self.moments))
 
     def batches(self, epoch: int) -> Iterator[MatchBatch]:
         others = self.moments.draw(self.pairs(epoch))

@@ -21,7 +21,7 @@ from iemf.errors import UserError
 from iemf.network import Output
 from iemf.seeds import Stream, mix_seed
 from iemf.training.balanced import Asked, Balanced
-from iemf.training.batches import read_batches, share
+from iemf.training.batches import global_batches, in_turn, own_part, read_batches
 from iemf.training.chance import share_of_most_frequent
 from iemf.training.effects import BatchScores
 from iemf.training.stage import Outcome, Rank, StageDefaults
@@ -69,7 +69,11 @@ class QuestionAnsweringStage(StageDefaults):
         """This process's batches of ``count`` rows in an epoch's order."""
         order = torch.Generator().manual_seed(mix_seed(Stream.ORDER, self.seed, epoch))
         rows = torch.randperm(count, generator=order).tolist()
-        return share(list(BatchSampler(rows, self.batch_size, drop_last=False)), self.accelerator, even=True)
+        return [own_part(batch, self.accelerator) for batch in global_batches(rows, self.batch_size, self.accelerator)]
+
+    def steps_of(self, count: int) -> int:
+        """Of an epoch of ``count`` rows."""
+        return len(global_batches(range(count), self.batch_size, self.accelerator))
 
     def pairs(self, epoch: int) -> torch.Generator:
         """Of an epoch's pairs: drawn for all rows at once, they are the same whatever process a row falls to."""
@@ -78,7 +82,7 @@ class QuestionAnsweringStage(StageDefaults):
     def val_parts(self, count: int) -> tuple[list[list[int]], bool]:
         """(this process's batches of ``count`` rows, whether they count): without a share it sees one that does not."""
         parts = list(BatchSampler(range(count), self.batch_size, drop_last=False))
-        mine = share(parts, self.accelerator, even=False)
+        mine = in_turn(parts, self.accelerator)
         return mine or parts[:1], bool(mine)
 
     def sums(self, totals: Iterator[dict[str, Tensor]], counts: bool) -> dict[str, float]:
@@ -106,8 +110,8 @@ class AnswerStage(Balanced, QuestionAnsweringStage):
 
     @property
     def steps(self) -> int:
-        """Batches of an epoch, over all processes."""
-        return -(-len(self.train) // self.batch_size)
+        """Of an epoch."""
+        return self.steps_of(len(self.train))
 
     def batches(self, epoch: int) -> Iterator[AVQABatch | PairedBatch]:
         return read_batches(self.train.__getitems__, self.parts(len(self.train), epoch), self.device)
@@ -206,7 +210,7 @@ def predict(
     """
     module.eval()
     rows = list(range(len(split))) if rows is None else list(rows)
-    parts = share(list(BatchSampler(range(len(rows)), batch_size, drop_last=False)), accelerator, even=False)
+    parts = in_turn(list(BatchSampler(range(len(rows)), batch_size, drop_last=False)), accelerator)
     told = []
     read = read_batches(lambda part: split.__getitems__([rows[place] for place in part]), parts, accelerator.device)
     for part, batch in zip(parts, read, strict=True):

@@ -45,10 +45,11 @@ class ClassificationStage(Balanced, StageDefaults):
     ) -> None:
         super().__init__()
         self.module, self.balance, self.data, self.accelerator = module, balance, data, accelerator
-        train, self.sampler = training_loader(data.train, batch_size, seed, workers, whole_batches)
-        self.steps, self.batch_size = len(train), batch_size
+        self.train_loader, self.sampler = training_loader(data.train, batch_size, seed, workers, whole_batches,
+                                                          accelerator)  # fmt: skip
+        self.steps, self.batch_size = len(self.train_loader), batch_size
         evaluations = [evaluation_loader(split, batch_size, workers) for split in (data.val, data.test)]
-        self.train_loader, self.val_loader, self.test_loader = accelerator.prepare(train, *evaluations)
+        self.val_loader, self.test_loader = accelerator.prepare(*evaluations)
         self.front_end = data.front_end.to(accelerator.device)
 
     def batches(self, epoch: int) -> Iterator[Batch]:

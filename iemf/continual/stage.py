@@ -18,7 +18,7 @@ from iemf.errors import UserError
 from iemf.logits import FUSED, Logits
 from iemf.seeds import Stream, mix_seed
 from iemf.training.balanced import Asked, Balanced
-from iemf.training.batches import read_batches, share
+from iemf.training.batches import global_batches, in_turn, own_part, read_batches
 from iemf.training.chance import share_of_most_frequent
 from iemf.training.effects import BatchScores
 from iemf.training.stage import Evidence, Outcome, Rank, StageDefaults
@@ -26,7 +26,8 @@ from iemf.training.step import EVERY_EPOCH, Totals, Window, accuracies_of, named
 
 
 class Portion(NamedTuple):
-    """How much of a task a step sees, from what seed the order is drawn, and in which epochs the heads have a loss."""
+    """How much of a task each process sees in a step, from what seed the order is drawn, and in which epochs the heads
+    have a loss."""
 
     batch_size: int
     exemplar_batch: int  # exemplars beside a batch
@@ -65,30 +66,33 @@ class TaskStage(Balanced, StageDefaults):
         self.balance = balance or Method(module)
         self.name, self.about = f"task {task}", {"task": task}
         self.rows = data.train.rows_of(data.tasks[task])
-        self.steps = -(-len(self.rows) // portion.batch_size)
+        self.steps = len(global_batches(self.rows, portion.batch_size, accelerator))
         self.old_slices = [slice(classes.start, classes.stop) for classes in data.tasks[:task]]
 
     def batches(self, epoch: int) -> Iterator[tuple[int, FeatureBatch]]:
         """(B_c, batch): shuffled samples of the task, and exemplars behind them."""
-        parts = share(self.parts(epoch), self.accelerator, even=True)
-        counts = [count for count, _ in parts]
-        read = read_batches(self.data.train.__getitems__, [rows for _, rows in parts], self.accelerator.device)
-        return zip(counts, read, strict=True)
+        parts = [(own_part(rows, self.accelerator), own_part(beside, self.accelerator))
+                 for rows, beside in self.parts(epoch)]  # fmt: skip
+        read = read_batches(self.data.train.__getitems__, [rows + beside for rows, beside in parts],
+                            self.accelerator.device)  # fmt: skip
+        return zip([len(rows) for rows, _ in parts], read, strict=True)
 
-    def parts(self, epoch: int) -> list[tuple[int, list[int]]]:
-        """(B_c, rows) of every batch of an epoch, over all processes."""
+    def parts(self, epoch: int) -> list[tuple[list[int], list[int]]]:
+        """(rows of the task, of exemplars) of every batch of an epoch, over all processes."""
         portion = self.portion
         generator = torch.Generator().manual_seed(mix_seed(Stream.ORDER, portion.seed, self.task, epoch))
         order = [self.rows[i] for i in torch.randperm(len(self.rows), generator=generator).tolist()]
-        parts = []
-        for part in BatchSampler(order, portion.batch_size, drop_last=False):
-            picks = torch.randperm(len(self.exemplars), generator=generator)[: portion.exemplar_batch].tolist()
-            parts.append((len(part), part + [self.exemplars[i] for i in picks]))
+        count, parts = portion.exemplar_batch * self.accelerator.num_processes, []
+        for part in global_batches(order, portion.batch_size, self.accelerator):
+            picks = torch.randperm(len(self.exemplars), generator=generator)[:count].tolist()
+            parts.append((part, [self.exemplars[i] for i in picks]))
         return parts
 
     def chance(self) -> float:
         """Of the task's samples and the exemplars beside them, in the first epoch."""
-        return share_of_most_frequent(self.data.train.labels[[row for _, rows in self.parts(0) for row in rows]])
+        return share_of_most_frequent(
+            self.data.train.labels[[row for part in self.parts(0) for rows in part for row in rows]]
+        )
 
     def loss(self, network: nn.Module, batch: tuple[int, FeatureBatch], epoch: int) -> Outcome:
         current, (audio, visual, labels) = batch
@@ -149,7 +153,7 @@ class TaskStage(Balanced, StageDefaults):
         rows = [row for classes in tasks for row in split.rows_of(classes)]
         parts = list(BatchSampler(rows, self.portion.batch_size, drop_last=False))
         totals = Totals(self.accelerator.device)
-        mine = share(parts, self.accelerator, even=False)
+        mine = in_turn(parts, self.accelerator)
         for batch in read_batches(split.__getitems__, mine or parts[:1], self.accelerator.device):
             logits = self.module(batch.audio, batch.visual).logits
             loss = F.cross_entropy(logits.fused, batch.label, reduction="mean")

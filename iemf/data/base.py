@@ -1,15 +1,18 @@
 """What a data set hands to training: three splits of (audio, visual, label), and a front end for the device."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
 import torch
+from accelerate import Accelerator
+from accelerate.data_loader import prepare_data_loader
 from torch import Tensor, nn
 from torch.utils.data import BatchSampler, DataLoader, Dataset, Sampler, default_collate
 
 from iemf.data import image
 from iemf.seeds import Stream, mix_seed
+from iemf.training.batches import global_batches, own_part
 
 
 class Batch(NamedTuple):
@@ -69,16 +72,45 @@ def _collate(samples: Batch | list[Batch]) -> Batch:
     return Batch(default_collate(audio), image.stack(visual), default_collate(label))
 
 
-def training_loader(
-    dataset: Dataset, batch_size: int, seed: int, workers: int = 0, whole_batches: bool = False
-) -> tuple[DataLoader, EpochSampler]:
-    """Shuffled batches. A last batch of one sample is left out: it has no batch statistics; with ``whole_batches`` any
-    last batch that is not full is.
+class OwnBatches(Sampler[list[int]]):
+    """This process's part of every global batch of a sampler's order.
 
-    Workers start anew each epoch, so that they see what ``set_epoch`` changed.
+    Args:
+        sampler: of rows.
+        batch_size, accelerator, least: as of :func:`iemf.training.batches.global_batches`.
+    """
+
+    def __init__(self, sampler: EpochSampler, batch_size: int, accelerator: Accelerator, least: int) -> None:
+        self.sampler, self.batch_size, self.accelerator, self.least = sampler, batch_size, accelerator, least
+
+    def _of(self, rows: Sequence[int]) -> list[list[int]]:
+        return global_batches(rows, self.batch_size, self.accelerator, self.least)
+
+    def __len__(self) -> int:
+        return len(self._of(range(len(self.sampler))))
+
+    def __iter__(self) -> Iterator[list[int]]:
+        return (own_part(batch, self.accelerator) for batch in self._of(list(self.sampler)))
+
+
+def training_loader(
+    dataset: Dataset,
+    batch_size: int,
+    seed: int,
+    workers: int = 0,
+    whole_batches: bool = False,
+    accelerator: Accelerator | None = None,
+) -> tuple[DataLoader, EpochSampler]:
+    """Shuffled batches, on the accelerator's device if there is one, and of several processes this one's.
+
+    A last batch of one sample a process is left out: it has no batch statistics; with ``whole_batches`` any last batch
+    that is not full is. Workers start anew each epoch, so that they see what ``set_epoch`` changed.
     """
     sampler = EpochSampler(len(dataset), seed)
-    batches = BatchSampler(sampler, batch_size, drop_last=whole_batches or len(dataset) % batch_size == 1)
+    if accelerator is None:
+        batches = BatchSampler(sampler, batch_size, drop_last=whole_batches or len(dataset) % batch_size == 1)
+    else:
+        batches = OwnBatches(sampler, batch_size, accelerator, least=batch_size if whole_batches else 2)
     loader = DataLoader(
         dataset,
         batch_sampler=batches,
@@ -86,6 +118,9 @@ def training_loader(
         collate_fn=_collate,
         pin_memory=torch.cuda.is_available(),
     )
+    if accelerator is not None:  # Accelerate would repeat samples until every process's last batch is full
+        loader = prepare_data_loader(loader, accelerator.device, num_processes=1, process_index=0, put_on_device=True,
+                                     non_blocking=True)  # fmt: skip
     return loader, sampler
 
 

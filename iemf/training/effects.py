@@ -45,7 +45,7 @@ def effects_of(sums: Tensor, modulation: InverseEffectiveness | None) -> Effects
 
 
 class BatchScores:
-    """Collects the batches of an evaluation that processes share in turn, as :func:`iemf.training.batches.share` does.
+    """Collects the batches of an evaluation that processes share :func:`in turn <iemf.training.batches.in_turn>`.
 
     Args:
         accelerator: of the run.

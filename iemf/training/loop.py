@@ -82,7 +82,7 @@ class Trainer:
         self.step = Step(stage, self.network, self.optimizer, accelerator, modulation, options.window,
                          options.clip_norm, options.clip_first)  # fmt: skip
         self.rates = [group["lr"] for group in optimizer.param_groups]  # as they were given
-        self.steps = -(-stage.steps // accelerator.num_processes)  # of an epoch, here
+        self.steps = stage.steps
         self.ranks: list[list[float]] = []  # of validation, by epoch
         self.fallen, self.factor = 0, 1.0  # of the schedule: how often the rate fell, and its factor now
         self.history: list[dict] = []

@@ -43,7 +43,7 @@ class Stage(Protocol):
     name: str  # unlike that of the run's other stages; stored in checkpoints
     module: nn.Module  # on its device; its parameters are trained
     about: dict[str, int]  # what opens each record of an epoch, beside its number
-    steps: int  # batches of an epoch, in one process
+    steps: int  # of an epoch, which all processes take together
     modulation: InverseEffectiveness | None  # set by the loop: ξ of what is evaluated (iemf.training.effects)
 
     def batches(self, epoch: int) -> Iterable[Any]:

@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from iemf.logits import FUSED, Logits
 from iemf.modulation import InverseEffectiveness
 from iemf.processes import sum_over_processes
+from iemf.training.batches import weight_of_part
 from iemf.training.effects import Effects
 from iemf.training.stage import Evidence, Outcome, Rank, Stage
 
@@ -78,7 +79,10 @@ class Step:
     def __call__(self, batch: Any, epoch: int) -> dict[str, Tensor]:
         """Named totals of the batch, 0-dim on the device; nothing waits for it."""
         outcome = self.stage.loss(self.network, batch, epoch)
-        self.backward(outcome.loss)
+        loss = outcome.loss
+        if self.accelerator.num_processes > 1:
+            loss = loss * weight_of_part(outcome.samples, loss.device)
+        self.backward(loss)
         self.accelerator.unscale_gradients(self.optimizer)
         self.stage.on_gradients(outcome, epoch)
         totals = outcome.totals
