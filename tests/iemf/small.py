@@ -1,5 +1,6 @@
 """Stages small enough to see through, and trainers of them."""
 
+import functools
 from types import SimpleNamespace
 from typing import NamedTuple
 
@@ -24,6 +25,7 @@ from iemf.data.noise import Noise, standardise
 from iemf.data.sets.av_digits import NoisyPairs
 from iemf.factory import make_modulation
 from iemf.fusion import ConcatFusion
+from iemf.global_norm import with_global_norms
 from iemf.logits import Logits
 from iemf.network import AudioVisualNetwork
 from iemf.seeds import Stream, mix_seed
@@ -132,14 +134,17 @@ SIZES = {"train": 48, "val": 12, "test": 15}
 
 def classification_stage(
     accelerator: Accelerator, method="concat", snn=False, vanilla=False, recipe="paper", batch_size=16,
-    make=ClassificationStage, seed=1,
+    make=ClassificationStage, seed=1, backend="torch", sync_norm=False, encoder=None,
 ) -> ClassificationStage:  # fmt: skip
-    """ResNet-18 of width 2."""
+    """ResNet-18 of width 2, or whatever ``encoder`` makes."""
     torch.manual_seed(seed)
-    encoders = [iemf_snn.resnet18(1, 2, time_steps=2, backend="torch") if snn else iemf_ann.resnet18(1, 2)
-                for _ in range(2)]  # fmt: skip
+    if encoder is None and snn:
+        encoder = functools.partial(iemf_snn.resnet18, 1, 2, time_steps=2, backend=backend)
+    encoders = [(encoder or functools.partial(iemf_ann.resnet18, 1, 2))() for _ in range(2)]
     width = encoders[0].features
     network = AudioVisualNetwork(*encoders, ConcatFusion(width, 3), width, 3, not vanilla).to(accelerator.device)
+    if sync_norm:
+        with_global_norms(network)
     chosen = METHODS[method](network, seed=seed, recipe=recipe)
     return make(network, chosen, audio_visual_data(), batch_size, seed, accelerator)
 
