@@ -14,6 +14,10 @@ LOCK, HOLDER = ".lock", ".lock-holder"
 GRACE = 1.0  # seconds: workers of a program that was killed take a moment to end
 
 
+class InUse(UserError):
+    """Another program holds the folder: the same call may succeed when it has ended."""
+
+
 @contextmanager
 def only_writer(folder: Path, work: str) -> Iterator[None]:
     """Hold ``folder`` against other programs, on this machine and on others that share the disk, while the block runs.
@@ -26,7 +30,8 @@ def only_writer(folder: Path, work: str) -> Iterator[None]:
         work: what is done there, for whoever is refused: "is training".
 
     Raises:
-        UserError: another program holds the folder, or it cannot be written to.
+        InUse: another program holds the folder.
+        UserError: it cannot be written to.
     """
     made, lock = not folder.exists(), FileLock(folder / LOCK)
     try:
@@ -35,8 +40,8 @@ def only_writer(folder: Path, work: str) -> Iterator[None]:
         lock.acquire(timeout=GRACE)
         (folder / HOLDER).write_text(f"process {os.getpid()} on {platform.node()} {work}", encoding="utf-8")
     except Timeout:
-        raise UserError(f"`out` {folder} is in use: {_holder(folder)} there; wait for its end or name another "
-                        f"folder") from None  # fmt: skip
+        raise InUse(f"`out` {folder} is in use: {_holder(folder)} there; wait for its end or name another "
+                    f"folder") from None  # fmt: skip
     except OSError as error:
         lock.release()
         raise UserError(f"`out` {folder} cannot be written ({error.strerror}); name another folder") from None

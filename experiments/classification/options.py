@@ -16,6 +16,7 @@ from experiments.sweep.options import (
     DEFAULTS,
     PLATEAU,
     CommonOptions,
+    Flag,
     ReadBy,
     RunBase,
     Variant,
@@ -95,6 +96,8 @@ class TrainingConfig(CommonOptions):
     norm_gain: float | None = None
     """snn: gain of every norm at the beginning; by default the threshold, 1 where pooled spikes are normalised;
     released: 1."""
+    sync_norm: Flag = False
+    """With several processes (docs/scaling.md): batch norm over the samples of all of them, not of each alone."""
     snr_audio: tuple[float, ...] | None = None
     """Noise in the sound: a signal-to-noise ratio in dB, or LOW HIGH to draw from; none by default, av-digits -15 0."""
     snr_visual: tuple[float, ...] | None = None
@@ -147,6 +150,10 @@ class RunConfig(TrainingConfig, RunBase):
     def paper(self) -> str | None:
         """What Tables S2 and S3 have for it."""
         return published.sentence(self.dataset, self.cell)
+
+    def stored(self) -> dict:
+        """As of every run; ``sync_norm`` where it is on alone, so that runs of before it was there are the same."""
+        return {name: value for name, value in super().stored().items() if name != "sync_norm" or value}
 
     @classmethod
     def from_stored(cls, stored: dict) -> "RunConfig":

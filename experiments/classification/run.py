@@ -13,6 +13,8 @@ from experiments.classification.trainer import trainer_of
 from experiments.sweep.runs import best_of, carry_out, coefficients, rates_of, results_of
 from experiments.sweep.threads import settle
 from iemf.data.base import AudioVisualData
+from iemf.errors import UserError
+from iemf.processes import is_first
 from iemf.training import RunFolder
 from iemf_snn.firing_rate import FiringRates
 
@@ -27,6 +29,9 @@ def train(config: RunConfig) -> dict:
 
 
 def _train(config: RunConfig, data: AudioVisualData, folder: RunFolder, accelerator: Accelerator) -> dict:
+    if config.sync_norm and accelerator.num_processes == 1:
+        raise UserError("`sync_norm` is for a run of several processes (torchrun, accelerate launch); one sees the whole "
+                        "batch as it is: leave it out")  # fmt: skip
     trainer = trainer_of(config, data, folder, accelerator)
     trainer.fit(resume=config.resume)
     network = trainer.stage.module
@@ -54,7 +59,12 @@ def main(config: RunConfig) -> None:
     if results_of(config) is None:
         settle(config, functools.partial(trial, config))
     results = train(config)
-    print(
+    if is_first():
+        print(_sentence(config, results))
+
+
+def _sentence(config: RunConfig, results: dict) -> str:
+    return (
         f"test accuracy {results['test_accuracy']:.2f} % (audio {results['test_accuracy_audio']:.2f}, "
         f"visual {results['test_accuracy_visual']:.2f}) at epoch {results['best_epoch']}, chosen on validation "
         f"({results['val_accuracy']:.2f} %); {config.out}"

@@ -9,6 +9,7 @@ from experiments.sweep.build import balance_of, modulation_of, window_of
 from experiments.sweep.runs import watch_of
 from iemf.classification.stage import ClassificationStage
 from iemf.data.base import AudioVisualData
+from iemf.global_norm import with_global_norms
 from iemf.training import RunFolder, Trainer, TrainingOptions
 
 
@@ -16,6 +17,8 @@ def trainer_of(config: RunConfig, data: AudioVisualData, folder: RunFolder, acce
     """Everything a resolved run trains with."""
     set_seed(config.seed)
     network = build.build_network(config, data).to(accelerator.device)
+    if config.sync_norm:
+        with_global_norms(network)
     optimizer = build.build_optimizer(config, network)
     balance = balance_of(config, config.method, network, optimizer, config.seed)
     stage = ClassificationStage(network, balance, data, config.batch_size, config.seed, accelerator, config.workers,

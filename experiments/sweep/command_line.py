@@ -19,6 +19,7 @@ import tyro
 from experiments.sweep.memory import enough_for
 from iemf.data.names import is_utf8
 from iemf.errors import UserError
+from iemf.processes import launched
 
 Config = TypeVar("Config")
 LARGEST = 2**32  # seeds are below it; sizes that large overflow in what is computed of them
@@ -72,6 +73,7 @@ PROGRAMS = {
     "benchmark": Program("experiments.benchmark.run", "BenchmarkConfig",
                          "time the neuron, a training step, or the reading of data", "lif", kept="turns"),
 }  # fmt: skip
+TOGETHER = ("classification", "compare", "ablation", "continual", "avqa")  # what a launcher may start as processes
 COMMANDS = {"train": "classification"} | {name.replace("_", "-"): name for name in PROGRAMS if name != "classification"}
 
 
@@ -131,6 +133,7 @@ def run(
     try:
         config = parse(config_type, arguments, called or f"python -m experiments.{name}", program)
         check_values(config)
+        check_launcher(name)
         with enough_for(config):
             main(config)
     except UserError as error:
@@ -171,6 +174,13 @@ def check_values(config: object) -> None:
             raise UserError(f"`{field.name}` {value} must be below 2^32")
         if isinstance(value, Path) and not is_utf8(str(value.absolute())):
             raise UserError(f"`{field.name}` {value} is not UTF-8; rename the file or folder")
+
+
+def check_launcher(name: str) -> None:
+    """Raise UserError where a launcher has started several processes of a program that has work for one."""
+    if launched() > 1 and name not in TOGETHER:
+        raise UserError(f"{name} is a program of one process, and a launcher has started {launched()}; start it "
+                        f"without")  # fmt: skip
 
 
 def one_line(box: str) -> str:

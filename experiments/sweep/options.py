@@ -9,6 +9,7 @@ from typing import Annotated, Any, ClassVar, Literal, NamedTuple, TypeVar
 import torch
 import tyro
 
+from experiments.sweep.executor import ExecutorOptions, check_executor
 from iemf.errors import UserError
 from iemf.training.schedule import Kind, Schedule
 
@@ -66,7 +67,7 @@ class CommonOptions:
 
 
 @dataclass(frozen=True)
-class GridOptions:
+class GridOptions(ExecutorOptions):
     """Which seeds, how many runs at a time, and what to do with them."""
 
     seeds: tuple[int, ...] = (0, 1, 2)
@@ -219,6 +220,7 @@ def check_grid(config: GridOptions, *names: str) -> None:
             raise UserError(f"`{name}` {' '.join(map(str, chosen))}: name at least one, each once")
     if config.jobs is not None and config.jobs < 1:
         raise UserError(f"`jobs` {config.jobs} must be 1 or more")
+    check_executor(config)
     if config.collect and config.dry_run:
         raise UserError("`collect` tabulates what is finished and `dry_run` says what would be trained; name one")
 
