@@ -30,8 +30,8 @@ def train(config: RunConfig) -> dict:
 
 def _train(config: RunConfig, data: AudioVisualData, folder: RunFolder, accelerator: Accelerator) -> dict:
     if config.sync_norm and accelerator.num_processes == 1:
-        raise UserError("`sync_norm` is for a run of several processes (torchrun, accelerate launch); one sees the whole "
-                        "batch as it is: leave it out")  # fmt: skip
+        raise UserError("`sync_norm` is for a run of several processes (torchrun, accelerate launch), and one sees the "
+                        "whole batch as it is; leave it out")  # fmt: skip
     trainer = trainer_of(config, data, folder, accelerator)
     trainer.fit(resume=config.resume)
     network = trainer.stage.module
