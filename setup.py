@@ -49,6 +49,7 @@ setup(
         "cuda13": ["cupy-cuda13x"],
         "bench": ["snntorch", "norse"],
         "extract": EXTRACT,
+        "ray": ["ray>=2.40"],
         "test": [*DIGITS, *SPEECH, *EXTRACT, "pytest", "pytest-xdist", "hypothesis", "ruff"],
         "docs": ["mkdocs>=1.6,<2", "mkdocs-material>=9.5,<10", "mkdocstrings[python]>=1,<2"],
     },
