@@ -73,7 +73,14 @@ PROGRAMS = {
     "benchmark": Program("experiments.benchmark.run", "BenchmarkConfig",
                          "time the neuron, a training step, or the reading of data", "lif", kept="turns"),
 }  # fmt: skip
-TOGETHER = ("classification", "compare", "ablation", "continual", "avqa")  # what a launcher may start as processes
+TOGETHER = (
+    "classification",
+    "compare",
+    "tune",
+    "ablation",
+    "continual",
+    "avqa",
+)  # what a launcher may start as processes
 COMMANDS = {"train": "classification"} | {name.replace("_", "-"): name for name in PROGRAMS if name != "classification"}
 
 
