@@ -14,7 +14,7 @@ from typing import Annotated, Any
 
 import tyro
 
-from experiments.classification import own_data, report
+from experiments.classification import own_data, report, tuned
 from experiments.classification.options import (
     PAPER_METHODS,
     RULES,
@@ -44,6 +44,8 @@ class CompareConfig(SweepOptions, TrainingConfig):
 
     networks: Annotated[tuple[Network, ...], tyro.conf.arg(aliases=["--network"])] = ("ann", "snn")
     methods: Annotated[tuple[MethodName, ...], tyro.conf.arg(aliases=["--method", "--balance"])] = PAPER_METHODS
+    tuned: Path | None = None
+    """A tuned.json of experiments.tune: what it has chosen for each cell."""
     out: Path = Path("runs/compare")
     """Folder of the table; the runs go into OUT/runs."""
 
@@ -63,7 +65,8 @@ def grid(config: CompareConfig) -> list[RunConfig]:
         for variant in config.variants
         for seed in config.seeds
     ]
-    runs = placed(map(resolve, cells_of_sweep(runs, RULES)), defaults_of, config.out)
+    runs = tuned.applied(cells_of_sweep(runs, RULES), config.tuned)
+    runs = placed(map(resolve, runs), defaults_of, config.out)
     return [as_trained(run, config) for run in with_workers(runs, config)]
 
 

@@ -133,6 +133,8 @@ class RunConfig(TrainingConfig, RunBase):
     """The run's folder."""
     resume: bool = False
     """Go on with the run in --out; start it if there is none."""
+    tuned: tyro.conf.Suppress[str | None] = None
+    """Filled in: of how many trials the learning rate is the best, and where they lay."""
 
     @property
     def variant(self) -> Variant:

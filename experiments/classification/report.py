@@ -65,8 +65,9 @@ def markdown(cells: Cells, done: Done, unfinished: int) -> str:
     return "\n".join([table_lines(header, rows), "", note(cells, {ACCURACY: ""}, what, unfinished)])
 
 
-def schedule(config: RunConfig) -> str:
-    """Epochs, optimiser and learning rate in words."""
+def schedule(config: RunConfig, rate: str | None = None) -> str:
+    """Epochs, optimiser and learning rate in words; ``rate`` where runs have different ones."""
+    rate = rate or (f"lr tuned ({config.tuned})" if config.tuned else f"lr {config.lr:g}")
     momentum = f", momentum {config.momentum:g}" if config.momentum else ""
     falls = config.lr_drop is not None and 0 <= config.lr_drop < config.epochs
     course = {
@@ -76,7 +77,7 @@ def schedule(config: RunConfig) -> str:
     }.get(config.schedule, "")
     rise = f", {config.warmup} steps of warm-up" if config.warmup else ""
     most = "at most " if config.schedule == "plateau" else ""
-    return (f"{most}{config.epochs} epochs, {config.optimizer} with lr {config.lr:g}{course}{rise}{momentum}, recipe "
+    return (f"{most}{config.epochs} epochs, {config.optimizer} with {rate}{course}{rise}{momentum}, recipe "
             f"{config.recipe}")  # fmt: skip
 
 

@@ -87,8 +87,8 @@ def train_continual(network: str, variant: str, out: Path) -> str:
 def train_avqa(network: str, variant: str, out: Path) -> str:
     cache = out.parent.parent / "av-digits-qa"
     run = avqa_options.resolve(avqa_options.RunConfig(
-        network=network, model="st-avqa", variant=variant, seed=SEED, epochs=EPOCHS, match_epochs=1, width=16, schedule="step",
-        cache=cache, out=out, progress=False,
+        network=network, model="st-avqa", variant=variant, seed=SEED, epochs=EPOCHS, match_epochs=1, width=16,
+        schedule="step", cache=cache, out=out, progress=False,
     ))  # fmt: skip
     avqa.train(run.grounding)
     avqa.train(run)
