@@ -11,3 +11,7 @@ class UserError(Exception):
 
     What is in backticks and a single name is a field; a command line shows it as its option, data_root with two dashes.
     """
+
+
+class Diverged(UserError):
+    """A loss that is no finite number: this run cannot go on, another with a lower rate can."""

@@ -15,6 +15,13 @@ class Output(NamedTuple):
     features: dict[str, Tensor]
 
 
+def encode(encoder: nn.Module, x: Tensor) -> Tensor:
+    """Features [B, F] of x [B, C, H, W], or of N frames, [B, N, C, H, W], whose features are averaged."""
+    if x.ndim == 5:
+        return encoder(x.flatten(0, 1)).unflatten(0, x.shape[:2]).mean(1)
+    return encoder(x)
+
+
 class AudioVisualNetwork(nn.Module):
     """Encode both modalities, fuse, and classify each modality alone beside the fusion.
 
@@ -49,11 +56,7 @@ class AudioVisualNetwork(nn.Module):
 
     def forward(self, audio: Tensor, visual: Tensor) -> Output:
         """audio [B, C_a, H, W]; visual [B, C_v, H, W], or [B, N, C_v, H, W] for N frames (features averaged)."""
-        z_audio = self.audio_encoder(audio)
-        if visual.ndim == 5:
-            z_visual = self.visual_encoder(visual.flatten(0, 1)).unflatten(0, visual.shape[:2]).mean(1)
-        else:
-            z_visual = self.visual_encoder(visual)
+        z_audio, z_visual = self.audio_encoder(audio), encode(self.visual_encoder, visual)
         features = {"audio": z_audio, "visual": z_visual}
         unimodal = {m: head(features[m] if self.train_encoders_by_heads else features[m].detach())
                     for m, head in self.heads.items()}  # fmt: skip

@@ -1,12 +1,15 @@
 """From a config to its parts: data, network, method, modulation, optimiser."""
 
 import functools
+from dataclasses import replace
 
 import numpy as np
 import torch
+from torch import nn
 
 import iemf_ann
 import iemf_snn
+from experiments.classification import start
 from experiments.classification.options import RunConfig
 from experiments.sweep.options import schedule_of
 from experiments.sweep.runs import say
@@ -19,7 +22,9 @@ from iemf.data.sets.digest import digest_of
 from iemf.errors import UserError
 from iemf.fusion import FUSIONS
 from iemf.network import AudioVisualNetwork
+from iemf.training import RunFolder, checkpoint
 from iemf.training.schedule import Schedule
+from iemf.unimodal import UnimodalNetwork
 
 
 def build_data(config: RunConfig) -> AudioVisualData:
@@ -72,15 +77,33 @@ def encoder_factory(config: RunConfig):
     )
 
 
-def build_network(config: RunConfig, data: AudioVisualData) -> AudioVisualNetwork:
-    """Two encoders, the fusion layer and two heads for a data set, from the global random state."""
+def build_network(config: RunConfig, data: AudioVisualData) -> AudioVisualNetwork | UnimodalNetwork:
+    """For a data set, from the global random state: two encoders, the fusion layer and two heads; of one modality alone
+    its encoder and head among them, or those that the run is told to begin with."""
+    if config.modality is not None:
+        whole = _both(config, data) if config.start is None else _started(config, data)
+        return UnimodalNetwork(config.modality, whole.encoders[config.modality], whole.heads[config.modality])
+    return _both(config, data)
+
+
+def _both(config: RunConfig, data: AudioVisualData) -> AudioVisualNetwork:
     make_encoder, classes = encoder_factory(config), len(data.classes)
     audio, visual = make_encoder(data.audio_channels), make_encoder(data.visual_channels)
-    fusion = FUSIONS[config.fusion](audio.features, classes)
+    fusion = FUSIONS[config.fusion or "concat"](audio.features, classes)
     return AudioVisualNetwork(audio, visual, fusion, audio.features, classes, config.variant != "vanilla")
 
 
-def build_optimizer(config: RunConfig, network: AudioVisualNetwork) -> torch.optim.Optimizer:
+def _started(config: RunConfig, data: AudioVisualData) -> AudioVisualNetwork | UnimodalNetwork:
+    """The network of the run to begin with, of its best epoch."""
+    start.refuse_changed(config)
+    folder = RunFolder(config.start)
+    # That it was begun with weights of another is of the past: its own are loaded.
+    network = build_network(replace(RunConfig.from_stored(folder.read_config()), start=None), data)
+    network.load_state_dict(checkpoint.load(folder.best_checkpoint)["network"])
+    return network
+
+
+def build_optimizer(config: RunConfig, network: nn.Module) -> torch.optim.Optimizer:
     """One parameter group: IEMF changes the fusion's gradient or step, not its optimiser."""
     released = config.recipe == "released"
     parameters = decayed(network, config.weight_decay) if released else network.parameters()
@@ -91,7 +114,7 @@ def build_optimizer(config: RunConfig, network: AudioVisualNetwork) -> torch.opt
     return {"adam": torch.optim.Adam, "adamw": torch.optim.AdamW}[config.optimizer](parameters, **common)
 
 
-def decayed(network: AudioVisualNetwork, weight_decay: float) -> list[dict]:
+def decayed(network: nn.Module, weight_decay: float) -> list[dict]:
     """Groups of parameters as the released code has them: weights of two or more dimensions decay, biases and norms
     do not."""
     parameters = list(network.parameters())

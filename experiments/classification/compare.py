@@ -10,15 +10,16 @@ and three PNGs into OUT. Run again, it goes on where it stopped.
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, get_args
 
 import tyro
 
-from experiments.classification import own_data, report
+from experiments.classification import own_data, report, tuned
 from experiments.classification.options import (
     PAPER_METHODS,
     RULES,
     MethodName,
+    Modality,
     RunConfig,
     TrainingConfig,
     defaults_of,
@@ -34,6 +35,7 @@ from experiments.sweep.threads import share
 from iemf.data.class_tree import read_tree
 from iemf.data.preparation import manifest
 from iemf.data.sets.digest import digest_of
+from iemf.errors import UserError
 from iemf.pool import available_cores
 from iemf.training import RunFolder
 
@@ -44,6 +46,10 @@ class CompareConfig(SweepOptions, TrainingConfig):
 
     networks: Annotated[tuple[Network, ...], tyro.conf.arg(aliases=["--network"])] = ("ann", "snn")
     methods: Annotated[tuple[MethodName, ...], tyro.conf.arg(aliases=["--method", "--balance"])] = PAPER_METHODS
+    unimodal: bool = False
+    """Also a network of each modality alone: a run a network, modality and seed, whatever the methods and variants."""
+    tuned: Path | None = None
+    """A tuned.json of experiments.tune: what it has chosen for each cell."""
     out: Path = Path("runs/compare")
     """Folder of the table; the runs go into OUT/runs."""
 
@@ -63,15 +69,28 @@ def grid(config: CompareConfig) -> list[RunConfig]:
         for variant in config.variants
         for seed in config.seeds
     ]
-    runs = placed(map(resolve, cells_of_sweep(runs, RULES)), defaults_of, config.out)
+    if config.unimodal:
+        if config.tuned is not None:
+            raise UserError(f"`tuned` {config.tuned} has nothing for networks of one modality, which `iemf tune` does "
+                            f"not search; leave out `unimodal`")  # fmt: skip
+        runs += [RunConfig(**shared, network=network, modality=modality, seed=seed)
+                 for network in config.networks for modality in get_args(Modality) for seed in config.seeds
+                 ]  # fmt: skip
+    runs = tuned.applied(cells_of_sweep(runs, RULES), config.tuned)
+    runs = placed(map(resolve, runs), defaults_of, config.out)
     return [as_trained(run, config) for run in with_workers(runs, config)]
 
 
 def with_workers(runs: list[RunConfig], config: Any) -> list[RunConfig]:
     """The cores that their training leaves, where the config does not say."""
-    if config.workers is not None or config.dataset == "av-digits":
+    return runs if config.workers is not None else with_cores_left(runs, config.jobs)
+
+
+def with_cores_left(runs: list[RunConfig], jobs: int | None) -> list[RunConfig]:
+    """The cores that training leaves, shared out as readers of files; ``jobs``: runs at a time, as asked for."""
+    if all(run.dataset == "av-digits" for run in runs):
         return runs
-    jobs = share(len(runs), config.jobs, lambda: all_small(runs)).jobs
+    jobs = share(len(runs), jobs, lambda: all_small(runs)).jobs
     return [replace(run, workers=max(0, available_cores() // jobs - 1)) for run in runs]
 
 

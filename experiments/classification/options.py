@@ -9,7 +9,7 @@ from typing import Annotated, Any, ClassVar, Literal
 import torch
 import tyro
 
-from experiments.classification import own_data
+from experiments.classification import own_data, start
 from experiments.sweep import published
 from experiments.sweep.balance import of_methods
 from experiments.sweep.options import (
@@ -19,7 +19,6 @@ from experiments.sweep.options import (
     Flag,
     ReadBy,
     RunBase,
-    Variant,
     check_common,
     check_least,
     filled,
@@ -38,6 +37,8 @@ from iemf_snn import kernels
 
 DatasetName = Literal["av-digits", "crema-d", "kinetics-sounds", "urbansound8k-av", "folder"]
 MethodName = Literal[tuple(METHODS)]
+Modality = Literal["audio", "visual"]
+ALONE = "alone"  # the variant of runs of one modality
 PAPER_METHODS = ("concat", "mslr", "ogm-ge", "lfm")
 
 # He et al. 2025, Table S1. The released scripts add (Nesterov) momentum, divide the learning rate by ten at epoch 70,
@@ -88,7 +89,8 @@ class TrainingConfig(CommonOptions):
     stem: Stem | None = None
     """The first convolution: 7x7-pool as published; 7x7 leaves out the pool behind it, the default for images below 64
     pixels, av-digits among them; 3x3 keeps the image's size, as ResNets for CIFAR do."""
-    fusion: Literal["concat", "sum", "film", "gated"] = "concat"
+    fusion: Literal["concat", "sum", "film", "gated"] | None = None
+    """concat by default, Eq. 5."""
     lif_backend: Literal["numba", "cupy", "torch", "spikingjelly", "auto"] | None = None
     """snn: what computes the neuron; auto by default: numba (CPU) or cupy (CUDA), torch where neither can."""
     neuron: Literal["lif", "plif"] | None = None
@@ -127,29 +129,40 @@ class RunConfig(TrainingConfig, RunBase):
     """Train one audio-visual classifier; the best epoch is chosen on validation, test is read once."""
 
     task: ClassVar[str] = "classification"
-    method: Annotated[MethodName, tyro.conf.arg(aliases=["--balance"])] = "concat"
+    method: Annotated[MethodName | None, tyro.conf.arg(aliases=["--balance"])] = None
+    """concat by default: nothing more than the task's own loss."""
     iemf: bool = False
     """Joint learning (L_av + L_a + L_v) with the fusion layer's update scaled by ξ."""
     joint: bool = False
     """The control: joint learning alone, ξ = 1."""
+    modality: Modality | None = None
+    """One modality alone: an encoder and its head, which begin as those of the multimodal network of this seed do."""
+    start: Path | None = None
+    """modality: the folder of a finished run; begin with the encoder and the head of its best epoch instead."""
+    start_digest: tyro.conf.Suppress[str | None] = None
+    """Filled in: which weights these are."""
     out: Path = Path("runs/classification")
     """The run's folder."""
     resume: bool = False
     """Go on with the run in --out; start it if there is none."""
+    tuned: tyro.conf.Suppress[str | None] = None
+    """Filled in: of how many trials the learning rate is the best, and where they lay."""
 
     @property
-    def variant(self) -> Variant:
-        """vanilla, joint or iemf."""
+    def variant(self) -> str:
+        """vanilla, joint or iemf; of one modality alone."""
+        if self.modality is not None:
+            return ALONE
         return "iemf" if self.iemf else "joint" if self.joint else "vanilla"
 
     @property
     def cell(self) -> tuple[str, str, str]:
-        """(network, method, variant)."""
-        return self.network, self.method, self.variant
+        """(network, method or modality, variant)."""
+        return self.network, self.modality or self.method, self.variant
 
     def paper(self) -> str | None:
-        """What Tables S2 and S3 have for it."""
-        return published.sentence(self.dataset, self.cell)
+        """What Tables S2 and S3 have for it: of one modality alone nothing."""
+        return None if self.modality else published.sentence(self.dataset, self.cell)
 
     def stored(self) -> dict:
         """As of every run; ``sync_norm`` where it is on alone, so that runs of before it was there are the same."""
@@ -162,7 +175,7 @@ class RunConfig(TrainingConfig, RunBase):
         known = {field.name for field in fields(cls)}
         if unknown := sorted(stored.keys() - known):
             raise UserError(f"the stored config has unknown field(s) {unknown}; it was made by another version")
-        paths = {name: Path(stored[name]) for name in ("out", "data_root") if stored.get(name) is not None}
+        paths = {name: Path(stored[name]) for name in ("out", "data_root", "start") if stored.get(name) is not None}
         snrs = {name: tuple(map(float, stored[name])) for name in SNRS if stored.get(name) is not None}
         return cls(**(stored | paths | snrs))
 
@@ -182,6 +195,8 @@ RULES = (
            lambda run: run.dataset != "av-digits", "data sets other than av-digits"),
     ReadBy(("momentum",), lambda run: run.optimizer in (None, "sgd"), "`optimizer` sgd"),
     *of_methods("method"),
+    ReadBy(("method", "fusion", "iemf", "joint"), lambda run: run.modality is None, "runs without `modality`"),
+    ReadBy(("start",), lambda run: run.modality is not None, "`modality`"),
 )  # fmt: skip
 
 
@@ -208,8 +223,9 @@ def defaults_of(config: RunConfig) -> dict[str, Any]:
         defaults |= {"stem": "7x7" if small else "7x7-pool"}
     scale = "step" if optimizer in ADAPTIVE and config.recipe == "paper" else "gradient"
     window = RELEASED_MODULATE_FROM.get(config.dataset, 0) if config.recipe == "released" else 0
-    defaults |= DEFAULTS | {"scale": scale, "modulate_from": window, "lif_backend": "auto",
-                            "norm_gain": 1.0 if config.recipe == "released" else None}  # fmt: skip
+    defaults |= DEFAULTS | {"method": "concat", "fusion": "concat", "scale": scale, "modulate_from": window,
+                            "lif_backend": "auto", "norm_gain": 1.0 if config.recipe == "released" else None,
+                            }  # fmt: skip
     if optimizer in ADAPTIVE:  # not stored where it is the gradient, as it always was
         defaults["balance_scale"] = scale
     defaults.setdefault("workers", max(0, (os.cpu_count() or 1) - 1))
@@ -232,6 +248,10 @@ def resolve(config: RunConfig) -> RunConfig:
     ratios = {name: getattr(config, name) for name in SNRS}
     config = replace(config, **{name: snr * 2 for name, snr in ratios.items() if snr is not None and len(snr) == 1})
     check_ranges(config)
+    if config.start is not None and config.start_digest is None:
+        config = replace(config, start=config.start.expanduser().absolute())
+        config = replace(config, start_digest=start.digest_of(config.start))
+        start.refuse_unlike(config)
     return config
 
 

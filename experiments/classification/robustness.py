@@ -42,6 +42,8 @@ from iemf.training.record import FREE_FIELDS
 
 READ_BY_SOME = ("time_steps", "norm_gain", *OF_IEMF, *OF_METHODS)  # spiking runs, IEMF, methods; None in others
 OWN = ("network", "method", "iemf", "joint", "seed", "lif_backend", *FREE_FIELDS)  # may differ in a table
+# What says nothing of weights: options of runs of one modality, which are none of these, and where a rate comes from.
+BESIDE = ("modality", "start_digest", "tuned")
 Job = TypeVar("Job")
 Condition = tuple[str, float]  # a modality of the test split and its ratio in dB
 
@@ -75,12 +77,14 @@ class Task(NamedTuple):
 
 
 def find_runs(folder: Path) -> tuple[list[RunConfig], int]:
-    """(resolved configs of the finished runs in the order of the table, number of unfinished runs).
+    """(resolved configs of the finished runs in the order of the table, number of unfinished runs), of those with both
+    modalities.
 
     Raises:
         UserError: no finished run, or runs that one table cannot hold.
     """
-    found = [RunFolder(file.parent) for file in sorted((folder / "runs").glob("*/config.json"))]
+    every = [RunFolder(file.parent) for file in sorted((folder / "runs").glob("*/config.json"))]
+    found = [run for run in every if "modality" not in run.read_config()]
     if not found:
         raise UserError(f"{folder / 'runs'} holds no runs; `runs` is the `out` of python -m experiments.compare")
     finished = [run for run in found if run.results() is not None]
@@ -139,7 +143,7 @@ def identity(config: RunConfig) -> str:
     weights = RunFolder(config.out).best_checkpoint
     if not weights.is_file():
         raise UserError(f"{weights} is missing; remove the run's folder and train the run again")
-    options = {name: value for name, value in vars(config).items() if name not in FREE_FIELDS}
+    options = {name: value for name, value in vars(config).items() if name not in (*FREE_FIELDS, *BESIDE)}
     return hashlib.sha256(weights.read_bytes() + json.dumps(options, default=str).encode()).hexdigest()
 
 

@@ -40,8 +40,7 @@ def _train(config: RunConfig, data: AudioVisualData, folder: RunFolder, accelera
     best = best_of(trainer)
     return {
         "test_accuracy": test["fused"],
-        "test_accuracy_audio": test["audio"],
-        "test_accuracy_visual": test["visual"],
+        **{f"test_accuracy_{modality}": test[modality] for modality in network.encoders},
         "val_accuracy": trainer.history[best["best_epoch"]]["val_accuracy_fused"],
         **best,
         **coefficients(trainer.history, effects),
@@ -64,8 +63,8 @@ def main(config: RunConfig) -> None:
 
 
 def _sentence(config: RunConfig, results: dict) -> str:
-    return (
-        f"test accuracy {results['test_accuracy']:.2f} % (audio {results['test_accuracy_audio']:.2f}, "
-        f"visual {results['test_accuracy_visual']:.2f}) at epoch {results['best_epoch']}, chosen on validation "
-        f"({results['val_accuracy']:.2f} %); {config.out}"
-    )
+    heads = "" if config.modality else (
+        f" (audio {results['test_accuracy_audio']:.2f}, visual {results['test_accuracy_visual']:.2f})"
+    )  # fmt: skip
+    return (f"test accuracy {results['test_accuracy']:.2f} %{heads} at epoch {results['best_epoch']}, chosen on "
+          f"validation ({results['val_accuracy']:.2f} %); {config.out}")  # fmt: skip

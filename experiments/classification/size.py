@@ -43,8 +43,9 @@ def size_of(config: RunConfig) -> Size:
     sizes = split_sizes(config)
     samples = config.epochs * (sizes["train"] + FORWARD * sizes["val"]) + FORWARD * sizes["test"]
     paper = published.accuracies(config.dataset).get(config.cell)
-    labels = METHODS[config.method].label, config.variant
-    return Size(samples, lambda accelerator: trial(config, accelerator), (config.network.upper(),), labels,
+    labels = METHODS[config.method].label if config.method else config.modality, config.variant
+    like = (config.network.upper(), *([config.modality] if config.modality else []))
+    return Size(samples, lambda accelerator: trial(config, accelerator), like, labels,
                 "–" if paper is None else f"{paper:.2f}")  # fmt: skip
 
 
@@ -85,7 +86,7 @@ def trial(config: RunConfig, accelerator: Accelerator) -> Trial:
     splits = dict.fromkeys(("train", "val", "test"), range(count))  # nothing is read
     data = AudioVisualData("random", tuple(map(str, range(classes))), audio_channels=audio.shape[1],
                            visual_channels=visual.shape[-3], front_end=KeepInputs(), **splits)  # fmt: skip
-    config = replace(config, batch_size=count, modulate_from=0)
+    config = replace(config, batch_size=count, modulate_from=0, start=None)
     trainer = trainer_of(config, data, RunFolder(config.out), accelerator)
     return Trial(trainer.step, batch, count)
 

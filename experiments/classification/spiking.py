@@ -29,7 +29,7 @@ def of_encoders(run: Path, config: RunConfig, weights: dict[str, torch.Tensor], 
         network.load_state_dict(weights)
         prepared, loader = accelerator.prepare(network, evaluation_loader(data.test, batch_size))
         front_end = data.front_end.to(accelerator.device)
-        readouts = [network.fusion, *network.heads.values()]
+        readouts = [*network.heads.values(), *([network.fusion] if config.modality is None else [])]
         with FiringRates(network.encoders) as rates, OperationCount(network.encoders, readouts) as operations:
             accuracies = evaluate(prepared, front_end, loader, accelerator).accuracies
     counted = operations.per_sample(len(data.test))

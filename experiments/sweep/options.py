@@ -166,12 +166,17 @@ def schedule_of(run: Any, drops: tuple[int, ...] = ()) -> Schedule:
     return Schedule(kind, run.warmup or 0, drops if kind == "step" else (), **own)
 
 
+def is_set(value: object) -> bool:
+    """Whether somebody has said so: neither None nor a switch that is off."""
+    return value is not None and value is not False
+
+
 def refuse_unread(run: RunBase, rules: Iterable[ReadBy]) -> None:
     """Raise UserError for an option that is set and that the run does not read."""
     for rule in rules:
         for name in rule.names:
-            if (value := getattr(run, name)) is not None and not rule.reads(run):
-                raise UserError(f"`{name}` {shown(value)} is read with {rule.who} only; leave it out")
+            if is_set(value := getattr(run, name)) and not rule.reads(run):
+                raise UserError(f"{given(name, value)} is read with {rule.who} only; leave it out")
 
 
 def without_unread(run: Run, rules: Iterable[ReadBy]) -> Run:
@@ -188,9 +193,9 @@ def cells_of_sweep(runs: Sequence[Run], rules: Sequence[ReadBy]) -> list[Run]:
     for rule in rules:
         if not any(rule.reads(run) for run in runs):
             for name in rule.names:
-                if (value := getattr(runs[0], name)) is not None:
-                    raise UserError(f"`{name}` {shown(value)} is read with {rule.who} only, by none of the runs; leave "
-                                    f"it out")  # fmt: skip
+                if is_set(value := getattr(runs[0], name)):
+                    raise UserError(f"{given(name, value)} is read with {rule.who} only, by none of the runs; leave it "
+                                    f"out")  # fmt: skip
     return [without_unread(run, rules) for run in runs]
 
 
@@ -265,6 +270,11 @@ def shown(value: object) -> str:
     if isinstance(value, tuple):
         return " ".join(shown(item) for item in value)
     return f"{value:g}" if isinstance(value, float) else str(value)
+
+
+def given(name: str, value: object) -> str:
+    """An option as it would be typed, for an error."""
+    return f"`{name}`" if value is True else f"`{name}` {shown(value)}"
 
 
 def check_least(run: object, least: Mapping[str, float]) -> None:

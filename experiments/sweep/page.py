@@ -29,6 +29,7 @@ CAPTIONS = {
     "robustness": "Test accuracy over the signal-to-noise ratio of one modality.",
     "multisensory_gain": "What the fusion adds to the better modality, over how strong the modalities alone are.",
     "spikes": "Accuracy, firing rate and estimated energy over the number of time steps.",
+    "unimodal_gain": "Test accuracy of one modality alone: networks of its own, and branches of fused networks.",
     "cost": "Operations saved on the way to the same errors.",
     "average_accuracy": "Average accuracy over the classes seen so far, task after task.",
     "accuracy_and_forgetting": "Mean accuracy and average forgetting.",

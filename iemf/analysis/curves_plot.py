@@ -5,7 +5,7 @@ import math
 from collections.abc import Mapping, Sequence
 
 from iemf.analysis.figure import panels
-from iemf.analysis.style import COLOURS, NETWORK_LABELS, VARIANT_LABELS, VARIANT_LINES
+from iemf.analysis.style import ALONE_LABELS, COLOURS, NETWORK_LABELS, VARIANT_LABELS, VARIANT_LINES
 
 COLUMNS = 4
 
@@ -20,7 +20,7 @@ def validation_curves(runs: Sequence[tuple[str, Mapping, Sequence[Mapping]]]) ->
     for _, config, history in runs:
         curve = [record for record in history if record.get("val_accuracy_fused") is not None]
         if curve:
-            what = str(config.get("method") or config.get("model") or "")
+            what = str(config.get("method") or config.get("model") or ALONE_LABELS.get(config.get("modality"), ""))
             key = NETWORK_LABELS.get(config.get("network"), str(config.get("network"))), what
             groups.setdefault(key, []).append((variant_of(config), curve))
     columns = min(COLUMNS, max(1, len(groups)))
@@ -48,5 +48,7 @@ def validation_curves(runs: Sequence[tuple[str, Mapping, Sequence[Mapping]]]) ->
 
 
 def variant_of(config: Mapping) -> str:
-    """From a run's stored options: classification has two switches, the other tasks a name."""
+    """From a run's stored options: classification has two switches, the other tasks a name; "alone": one modality."""
+    if config.get("modality"):
+        return "alone"
     return config.get("variant") or ("iemf" if config.get("iemf") else "joint" if config.get("joint") else "vanilla")

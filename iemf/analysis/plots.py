@@ -8,13 +8,25 @@ from matplotlib.axes import Axes
 from matplotlib.ticker import MaxNLocator
 
 from iemf.analysis.figure import legend_below, mean_and_band, panels, save
-from iemf.analysis.style import COLOURS, NETWORK_LABELS, NEURON_LABELS, PLACE_LABELS, VARIANT_LABELS
+from iemf.analysis.style import (
+    ALONE_LABELS,
+    ALONE_LINES,
+    COLOURS,
+    NETWORK_LABELS,
+    NEURON_LABELS,
+    PLACE_LABELS,
+    VARIANT_LABELS,
+)
 
 SPAN = 10  # percentage points
 
 
 def accuracies(
-    cells: Mapping[tuple[str, str, str], Sequence[float]], labels: Mapping[str, str], path: Path, title: str
+    cells: Mapping[tuple[str, str, str], Sequence[float]],
+    labels: Mapping[str, str],
+    path: Path,
+    title: str,
+    alone: Mapping[tuple[str, str], Sequence[float]] | None = None,
 ) -> None:
     """Test accuracy per method, one panel a network, one marker a variant: mean, ± one deviation, every seed as a dot.
 
@@ -26,6 +38,7 @@ def accuracies(
         labels: of the methods.
         path: the PNG.
         title: names data set and settings.
+        alone: {(network, modality): those of networks of one modality}, drawn as lines, ± one deviation as a band.
     """
     networks, methods, variants = (list(dict.fromkeys(key[i] for key in cells)) for i in range(3))
     figure, axes = panels(1, len(networks), (1.6 + 1.15 * len(methods) * len(networks), 3.9), sharey=True)
@@ -39,6 +52,13 @@ def accuracies(
                           label=VARIANT_LABELS[variant], color=COLOURS[variant])  # fmt: skip
             for place, (_, values) in zip(x, rows, strict=True):
                 axis.plot([place + gap / 3] * len(values), values, ".", color=COLOURS[variant], ms=5)
+        for (of_network, modality), values in (alone or {}).items():
+            if of_network == network:
+                mean, colour = np.mean(values), COLOURS[modality]
+                axis.axhline(mean, color=colour, ls=ALONE_LINES[modality], lw=1.4, label=ALONE_LABELS[modality])
+                if len(values) > 1:
+                    spread = np.std(values, ddof=1)
+                    axis.axhspan(mean - spread, mean + spread, color=colour, alpha=0.12, lw=0)
         axis.set_xticks(range(len(methods)), [labels[m] for m in methods])
         axis.set_xlim(-0.5, len(methods) - 0.5)
         for boundary in range(1, len(methods)):

@@ -1,22 +1,18 @@
 """Classification as the loop sees it: a network with a head for each modality, and a balancing method."""
 
-from collections.abc import Iterator
-
 from accelerate import Accelerator
 from torch import nn
 
 from iemf.balance import Method
-from iemf.classification.evaluate import Evaluation, evaluate
-from iemf.data.base import AudioVisualData, Batch, evaluation_loader, training_loader
+from iemf.classification.splits import Splits
+from iemf.data.base import AudioVisualData, Batch
 from iemf.network import AudioVisualNetwork
 from iemf.training.balanced import Asked, Balanced
-from iemf.training.chance import share_of_most_frequent
-from iemf.training.effects import Effects, effects_of_samples
-from iemf.training.stage import Outcome, Rank, StageDefaults
-from iemf.training.step import outcome_of, ranked
+from iemf.training.stage import Outcome
+from iemf.training.step import outcome_of
 
 
-class ClassificationStage(Balanced, StageDefaults):
+class ClassificationStage(Balanced, Splits):
     """The method's loss of the fusion, and the cross-entropy of every head.
 
     Args:
@@ -43,20 +39,8 @@ class ClassificationStage(Balanced, StageDefaults):
         workers: int = 0,
         whole_batches: bool = False,
     ) -> None:
-        super().__init__()
-        self.module, self.balance, self.data, self.accelerator = module, balance, data, accelerator
-        self.train_loader, self.sampler = training_loader(data.train, batch_size, seed, workers, whole_batches,
-                                                          accelerator)  # fmt: skip
-        self.steps, self.batch_size = len(self.train_loader), batch_size
-        evaluations = [evaluation_loader(split, batch_size, workers) for split in (data.val, data.test)]
-        self.val_loader, self.test_loader = accelerator.prepare(*evaluations)
-        self.front_end = data.front_end.to(accelerator.device)
-
-    def batches(self, epoch: int) -> Iterator[Batch]:
-        self.data.set_epoch(epoch)
-        self.sampler.epoch = epoch
-        self.front_end.train()
-        return iter(self.train_loader)
+        super().__init__(module, data, batch_size, seed, accelerator, workers, whole_batches)
+        self.balance = balance
 
     def loss(self, network: nn.Module, batch: Batch, epoch: int) -> Outcome:
         output = network(*self.front_end(batch.audio, batch.visual))
@@ -66,20 +50,6 @@ class ClassificationStage(Balanced, StageDefaults):
         losses |= {name: self.balance.cross_entropy(each, labels) for name, each in logits.unimodal.items()}
         return outcome_of(losses, logits, labels, output=Asked(output, labels))
 
-    def chance(self) -> float | None:
-        labels = getattr(self.data.train, "labels", None)  # a data set of one's own may have none
-        return None if labels is None else share_of_most_frequent(labels)
-
-    def validate(self, epoch: int) -> tuple[Rank, dict[str, float]]:
-        """Ranked by the fused accuracy, then by its loss; ``balance`` sees the accuracies."""
-        found = evaluate(self.module, self.front_end, self.val_loader, self.accelerator)
-        self.balance.on_validation(found.accuracies, epoch)
-        return ranked(found.accuracies, found.loss, self._effects(found))
-
-    def test(self) -> tuple[dict[str, float], Effects]:
-        """(accuracies in percent, ξ of each batch) on the test split, of the module as it is."""
-        found = evaluate(self.module, self.front_end, self.test_loader, self.accelerator)
-        return found.accuracies, self._effects(found)
-
-    def _effects(self, found: Evaluation) -> Effects:
-        return effects_of_samples(found.scores, self.batch_size, self.modulation)
+    def on_validation(self, accuracies: dict[str, float], epoch: int) -> None:
+        """``balance`` sees them."""
+        self.balance.on_validation(accuracies, epoch)

@@ -14,7 +14,7 @@ from iemf.coefficient import IGNORED
 from iemf.continual.data import ContinualData, FeatureBatch, FeatureSplit
 from iemf.continual.methods import ContinualMethod, ContinualStep
 from iemf.continual.model import ContinualNetwork, ContinualOutput
-from iemf.errors import UserError
+from iemf.errors import Diverged, UserError
 from iemf.logits import FUSED, Logits
 from iemf.seeds import Stream, mix_seed
 from iemf.training.balanced import Asked, Balanced
@@ -163,7 +163,7 @@ class TaskStage(Balanced, StageDefaults):
         sums = totals.read()
         if not abs(sums["loss"]) < float("inf"):
             self._name_not_finite(split, rows)
-            raise UserError(f"training diverged: the loss on {split_name} is {sums['loss']}; train anew in another "
+            raise Diverged(f"training diverged: the loss on {split_name} is {sums['loss']}; train anew in another "
                             f"`out` with a lower `lr`")  # fmt: skip
         return accuracies_of(sums, len(rows)), sums["loss"] / len(rows)
 

@@ -16,7 +16,7 @@ import torch
 from accelerate import Accelerator
 from tqdm import tqdm
 
-from iemf.errors import UserError
+from iemf.errors import Diverged, UserError
 from iemf.modulation import InverseEffectiveness
 from iemf.processes import copy_from_first
 from iemf.seeds import Stream, mix_seed
@@ -168,7 +168,7 @@ class Trainer:
     def _check_finite(self, name: str, value: float, epoch: int) -> None:
         if not abs(value) < float("inf"):
             self.stage.explain()
-            raise UserError(
+            raise Diverged(
                 f"training diverged: the {name} of {self._of(epoch)} is {value}; train anew in another `out` with a "
                 f"lower `lr` than {self.rates[0]:g} or with `clip_norm` 1. {self._kept()}"
             )

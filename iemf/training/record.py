@@ -8,9 +8,9 @@ from iemf.errors import UserError
 from iemf.files import read_json, write_atomically, write_json
 from iemf.lock import holds_nothing
 
-# What may change between a run and its resumption without changing its result: where files lie (a digest tells data
+# What may change between a run and its resumption without changing its result: where files lie (digests tell them
 # apart), how many read them, what is shown, and how the paper's numbers are worded.
-FREE_FIELDS = ("out", "resume", "workers", "progress", "data_root", "cache", "paper")
+FREE_FIELDS = ("out", "resume", "workers", "progress", "data_root", "cache", "paper", "start")
 
 
 def identifying(config: dict) -> dict:

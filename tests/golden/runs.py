@@ -88,7 +88,7 @@ def train_avqa(network: str, variant: str, out: Path) -> str:
     cache = out.parent.parent / "av-digits-qa"
     run = avqa_options.resolve(avqa_options.RunConfig(
         network=network, model="st-avqa", variant=variant, seed=SEED, epochs=EPOCHS, match_epochs=1, width=16,
-        cache=cache, out=out, progress=False,
+        schedule="step", cache=cache, out=out, progress=False,
     ))  # fmt: skip
     avqa.train(run.grounding)
     avqa.train(run)

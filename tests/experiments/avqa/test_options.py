@@ -51,7 +51,7 @@ def test_what_the_recipes_set(recipe, expected):
         ({"no_iemf": True, "variants": ("iemf",)}, "--variants : name at least one"),
         ({"recipe": "released", "scale": "step"}, "--recipe released has ξ on the gradient"),
         ({"clip_norm": -1.0}, "--clip-norm -1 must be a positive"),
-        ({"modulate_from": 8}, "--modulate-from 8 leaves ξ without an epoch: there are 8"),
+        ({"modulate_from": 12}, "--modulate-from 12 leaves ξ without an epoch: there are 12"),
     ],
 )
 def test_options_out_of_range_are_refused(options, words):

@@ -78,7 +78,7 @@ def test_the_test_split_is_read_once_with_the_best_epochs_weights(tmp_path, monk
         accuracies = {"audio": 1.0, "visual": 2.0, "fused": 3.0 if test else 90.0 - len(seen)}
         return Evaluation(accuracies, 1.0, torch.zeros(1, 3))
 
-    monkeypatch.setattr("iemf.classification.stage.evaluate", fake)
+    monkeypatch.setattr("iemf.classification.splits.evaluate", fake)
     with mock.patch.dict(av_digits.SPLIT_PER_DIGIT, {"train": 12, "val": 5, "test": 7}):
         results = run.train(replace(SMALL, out=tmp_path / "run"))
     assert calls == [50, 50, 50, 70]

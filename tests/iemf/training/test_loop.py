@@ -217,7 +217,7 @@ def test_the_best_epochs_weights_are_the_ones_tested(tmp_path, accelerator, monk
         seen["test"] = weights
         return Evaluation({"audio": 1.0, "visual": 2.0, "fused": 3.0}, 1.0, torch.zeros(1, 3))
 
-    monkeypatch.setattr("iemf.classification.stage.evaluate", fake)
+    monkeypatch.setattr("iemf.classification.splits.evaluate", fake)
     run = classification_trainer(tmp_path, accelerator)
     run.fit()
     assert run.stage.test()[0] == {"audio": 1.0, "visual": 2.0, "fused": 3.0}
