@@ -28,7 +28,6 @@ from experiments.sweep.options import Network, check_least
 from experiments.sweep.plan import duration
 from experiments.sweep.threads import share
 from iemf.analysis.objective import Objective
-from iemf.data.base import Batch
 from iemf.errors import UserError
 from iemf.files import read_json, write_json
 from iemf.lock import only_writer
@@ -129,7 +128,7 @@ def objectives_of(config: RunConfig, options: LandscapeConfig, device: torch.dev
     shared = replace(shared_options(config), workers=config.workers)
     data, batches = surroundings.samples(shared, options.split, options.samples, options.batch_size)
     network = surroundings.trained_network(config, data, device)
-    return surroundings.objectives(network, [Batch(*(tensor.to(device) for tensor in batch)) for batch in batches])
+    return surroundings.objectives(network, [batch.on(device) for batch in batches])
 
 
 def complete(options: LandscapeConfig, task: Task) -> None:

@@ -12,7 +12,7 @@ from iemf.balance.base import RELEASED_LABEL_SMOOTHING
 from iemf.classification.stage import ClassificationStage
 from iemf.classification.unimodal import UnimodalStage
 from iemf.data.base import AudioVisualData
-from iemf.network import AudioVisualNetwork
+from iemf.network import MultimodalNetwork
 from iemf.training import RunFolder, Trainer, TrainingOptions
 from iemf.unimodal import UnimodalNetwork
 
@@ -34,7 +34,7 @@ def trainer_of(config: RunConfig, data: AudioVisualData, folder: RunFolder, acce
 
 def stage_of(
     config: RunConfig,
-    network: AudioVisualNetwork | UnimodalNetwork,
+    network: MultimodalNetwork | UnimodalNetwork,
     data: AudioVisualData,
     optimizer: torch.optim.Optimizer,
     accelerator: Accelerator,

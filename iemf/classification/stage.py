@@ -6,7 +6,7 @@ from torch import nn
 from iemf.balance import Method
 from iemf.classification.splits import Splits
 from iemf.data.base import AudioVisualData, Batch
-from iemf.network import AudioVisualNetwork
+from iemf.network import MultimodalNetwork
 from iemf.training.balanced import Asked, Balanced
 from iemf.training.stage import Outcome
 from iemf.training.step import outcome_of
@@ -30,7 +30,7 @@ class ClassificationStage(Balanced, Splits):
 
     def __init__(
         self,
-        module: AudioVisualNetwork,
+        module: MultimodalNetwork,
         balance: Method,
         data: AudioVisualData,
         batch_size: int,
@@ -43,7 +43,7 @@ class ClassificationStage(Balanced, Splits):
         self.balance = balance
 
     def loss(self, network: nn.Module, batch: Batch, epoch: int) -> Outcome:
-        output = network(*self.front_end(batch.audio, batch.visual))
+        output = network(*self.front_end(*batch.inputs))
         logits, labels = output.logits, batch.label
         fused = self.balance.cross_entropy(logits.fused, labels)
         losses = {"fused": self.balance.loss(fused, output, labels, epoch)}

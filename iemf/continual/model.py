@@ -83,7 +83,7 @@ class ContinualNetwork(nn.Module):
         features: F.
         activation: makes the activation behind each projection: ReLU, a spiking neuron, or nn.Identity.
         train_encoders_by_heads: True for joint learning and IEMF. False: the heads read the features without sending a
-            gradient back, as linear probes (see :class:`iemf.network.AudioVisualNetwork`).
+            gradient back, as linear probes (see :class:`iemf.network.MultimodalNetwork`).
     """
 
     def __init__(

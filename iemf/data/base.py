@@ -1,6 +1,9 @@
-"""What a data set hands to training: three splits of (audio, visual, label), and a front end for the device."""
+"""What a data set hands to training: three splits of (audio, visual, label), and a front end for the device.
 
-from collections.abc import Callable, Iterator
+A data set with more modalities than these two has them behind the label.
+"""
+
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
@@ -13,19 +16,36 @@ from iemf.seeds import Stream, mix_seed
 
 
 class Batch(NamedTuple):
-    """audio [B, ...], visual [B, C, H, W] or [B, N, C, H, W], label [B] int64."""
+    """audio [B, ...], visual [B, C, H, W] or [B, N, C, H, W], label [B] int64; modalities beyond the two, [B, ...]."""
 
     audio: Tensor
     visual: Tensor
     label: Tensor
+    further: tuple[Tensor, ...] = ()
+
+    @property
+    def inputs(self) -> tuple[Tensor, ...]:
+        """What the front end takes: one tensor a modality."""
+        return self.audio, self.visual, *self.further
+
+    @classmethod
+    def of(cls, inputs: tuple[Tensor, ...], label: Tensor) -> "Batch":
+        """From the modalities in order."""
+        audio, visual, *further = inputs
+        return cls(audio, visual, label, tuple(further))
+
+    def on(self, device: torch.device) -> "Batch":
+        """The same on a device."""
+        return Batch.of(tuple(x.to(device) for x in self.inputs), self.label.to(device))
 
 
 @dataclass
 class AudioVisualData:
     """A data set ready to train on.
 
-    ``front_end`` maps (audio, visual) as the loader gives them to what the encoders take, on the device and once a
-    batch; in training mode it may augment. ``set_epoch`` is called before every training epoch.
+    ``front_end`` maps (audio, visual, ...) as the loader gives them to what the encoders take, on the device and once a
+    batch; in training mode it may augment. ``set_epoch`` is called before every training epoch. ``further_channels``:
+    those of the modalities beyond audio and visual, by name.
     """
 
     name: str
@@ -38,13 +58,19 @@ class AudioVisualData:
     front_end: nn.Module
     set_epoch: Callable[[int], None] = field(default=lambda epoch: None)
     about: dict = field(default_factory=dict)  # sizes and sources, for the record of a run
+    further_channels: Mapping[str, int] = field(default_factory=dict)
+
+    @property
+    def channels(self) -> dict[str, int]:
+        """Of every modality's input, by name, in the order of a batch."""
+        return {"audio": self.audio_channels, "visual": self.visual_channels, **self.further_channels}
 
 
 class KeepInputs(nn.Module):
     """The front end of data that come ready."""
 
-    def forward(self, audio: Tensor, visual: Tensor) -> tuple[Tensor, Tensor]:
-        return audio, visual
+    def forward(self, *inputs: Tensor) -> tuple[Tensor, ...]:
+        return inputs
 
 
 class EpochSampler(Sampler[int]):
@@ -65,8 +91,12 @@ def _collate(samples: Batch | list[Batch]) -> Batch:
     """A data set with ``__getitems__`` returns a whole batch; others a list of samples."""
     if isinstance(samples, Batch):
         return samples
-    audio, visual, label = zip(*samples, strict=True)
-    return Batch(default_collate(audio), image.stack(visual), default_collate(label))
+    audio, visual, label, *further = zip(*samples, strict=True)
+    if samples and isinstance(samples[0], Batch):
+        further = zip(*further[0], strict=True)
+    return Batch(
+        default_collate(audio), image.stack(visual), default_collate(label), tuple(map(default_collate, further))
+    )
 
 
 def training_loader(
