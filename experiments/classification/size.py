@@ -17,7 +17,7 @@ from experiments.sweep.plan import FORWARD
 from experiments.sweep.task import Size, Trial
 from iemf.balance import METHODS
 from iemf.data.audio import SAMPLE_RATE
-from iemf.data.base import AudioVisualData, Batch, KeepInputs
+from iemf.data.base import AudioVisualData, KeepInputs, batch_of
 from iemf.data.preparation import manifest
 from iemf.data.sets import av_digits, av_digits_scan, crema_d, folder, kinetics_sounds, prepared, urbansound8k_av
 from iemf.errors import UserError
@@ -83,7 +83,7 @@ def trial(config: RunConfig, accelerator: Accelerator) -> Trial:
     count = config.batch_size if device.type == "cuda" else min(config.batch_size, CPU_BATCH)
     inputs = random_input(config, count, device)
     classes = CLASSES.get(config.dataset, 10)
-    batch = Batch.of(inputs, torch.zeros(count, dtype=torch.long, device=device))
+    batch = batch_of(inputs, torch.zeros(count, dtype=torch.long, device=device))
     further = dict.fromkeys(FURTHER.get(config.dataset, ()), 1)
     splits = dict.fromkeys(("train", "val", "test"), range(count))  # nothing is read
     data = AudioVisualData("random", tuple(map(str, range(classes))), audio_channels=inputs[0].shape[1],

@@ -20,7 +20,7 @@ from iemf.analysis import landscape
 from iemf.analysis.hessian import PRODUCTS, top_eigenvalues
 from iemf.analysis.objective import Objective
 from iemf.analysis.sharpness import sharpness
-from iemf.data.base import AudioVisualData, Batch, evaluation_loader
+from iemf.data.base import AudioVisualData, Batch, batch_of, evaluation_loader
 from iemf.network import MultimodalNetwork
 from iemf.training import RunFolder, checkpoint
 
@@ -53,7 +53,7 @@ def samples(options: RunConfig, split: str, count: int, batch_size: int) -> Samp
     rows = [index * len(dataset) // count for index in range(count)]
     batches = evaluation_loader(Subset(dataset, rows), batch_size, options.workers or 0)
     with torch.no_grad():
-        ready = [Batch.of(front_end(*batch.inputs), batch.label) for batch in batches]
+        ready = [batch_of(front_end(*batch.inputs), batch.label) for batch in batches]
     return Samples(replace(data, train=None, val=None, test=None, set_epoch=None), ready)
 
 

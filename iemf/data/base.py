@@ -3,7 +3,7 @@
 A data set with more modalities than these two has them behind the label.
 """
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
@@ -16,27 +16,28 @@ from iemf.seeds import Stream, mix_seed
 
 
 class Batch(NamedTuple):
-    """audio [B, ...], visual [B, C, H, W] or [B, N, C, H, W], label [B] int64; modalities beyond the two, [B, ...]."""
+    """audio [B, ...], visual [B, C, H, W] or [B, N, C, H, W], label [B] int64."""
 
     audio: Tensor
     visual: Tensor
     label: Tensor
-    further: tuple[Tensor, ...] = ()
 
     @property
-    def inputs(self) -> tuple[Tensor, ...]:
-        """What the front end takes: one tensor a modality."""
-        return self.audio, self.visual, *self.further
+    def inputs(self) -> tuple[Tensor, Tensor]:
+        """What the front end takes."""
+        return self.audio, self.visual
 
-    @classmethod
-    def of(cls, inputs: tuple[Tensor, ...], label: Tensor) -> "Batch":
-        """From the modalities in order."""
-        audio, visual, *further = inputs
-        return cls(audio, visual, label, tuple(further))
 
-    def on(self, device: torch.device) -> "Batch":
-        """The same on a device."""
-        return Batch.of(tuple(x.to(device) for x in self.inputs), self.label.to(device))
+class MultimodalBatch(NamedTuple):
+    """Of more than two modalities: audio, visual and the others, [B, ...] each; label [B] int64."""
+
+    inputs: tuple[Tensor, ...]
+    label: Tensor
+
+
+def batch_of(inputs: Sequence[Tensor], label: Tensor) -> Batch | MultimodalBatch:
+    """From the modalities in order."""
+    return Batch(*inputs, label) if len(inputs) == 2 else MultimodalBatch(tuple(inputs), label)
 
 
 @dataclass
@@ -87,16 +88,15 @@ class EpochSampler(Sampler[int]):
         return iter(torch.randperm(self.count, generator=generator).tolist())
 
 
-def _collate(samples: Batch | list[Batch]) -> Batch:
+def _collate(samples: Batch | MultimodalBatch | list) -> Batch | MultimodalBatch:
     """A data set with ``__getitems__`` returns a whole batch; others a list of samples."""
-    if isinstance(samples, Batch):
+    if isinstance(samples, Batch | MultimodalBatch):
         return samples
+    if isinstance(samples[0], MultimodalBatch):
+        samples = [(*sample.inputs[:2], sample.label, *sample.inputs[2:]) for sample in samples]
     audio, visual, label, *further = zip(*samples, strict=True)
-    if samples and isinstance(samples[0], Batch):
-        further = zip(*further[0], strict=True)
-    return Batch(
-        default_collate(audio), image.stack(visual), default_collate(label), tuple(map(default_collate, further))
-    )
+    others = map(default_collate, further)
+    return batch_of((default_collate(audio), image.stack(visual), *others), default_collate(label))
 
 
 def training_loader(

@@ -19,7 +19,7 @@ import torch.nn.functional as F
 from torch import Tensor
 from torch.utils.data import Dataset
 
-from iemf.data.base import AudioVisualData, Batch, KeepInputs
+from iemf.data.base import AudioVisualData, Batch, KeepInputs, MultimodalBatch, batch_of
 from iemf.data.noise import Noise, add_noise, draw_snr, standardise
 from iemf.errors import UserError
 from iemf.seeds import Stream, mix_seed
@@ -136,13 +136,13 @@ class NoisyPairs(Dataset):
     def __len__(self) -> int:
         return len(self.labels)
 
-    def __getitem__(self, index: int) -> Batch:
-        return Batch.of(tuple(x[index] for x in self.noisy.values()), self.labels[index])
+    def __getitem__(self, index: int) -> Batch | MultimodalBatch:
+        return batch_of([x[index] for x in self.noisy.values()], self.labels[index])
 
-    def __getitems__(self, indices: list[int]) -> Batch:
+    def __getitems__(self, indices: list[int]) -> Batch | MultimodalBatch:
         """A whole batch in one gather."""
         rows = torch.tensor(indices)
-        return Batch.of(tuple(x[rows] for x in self.noisy.values()), self.labels[rows])
+        return batch_of([x[rows] for x in self.noisy.values()], self.labels[rows])
 
 
 def load(seed: int = 0, noise: Noise = NOISE, test_noise: Noise | None = None) -> AudioVisualData:

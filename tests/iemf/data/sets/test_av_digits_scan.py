@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from iemf.data.base import Batch, evaluation_loader, training_loader
+from iemf.data.base import MultimodalBatch, evaluation_loader, training_loader
 from iemf.data.noise import CLEAN, Noise
 from iemf.data.sets import av_digits, av_digits_scan
 
@@ -19,7 +19,9 @@ def test_sizes_and_a_batch_of_three(data):
     loader, _ = training_loader(data.train, 32, seed=0)
     batch = next(iter(loader))
     assert [x.shape for x in batch.inputs] == [(32, 1, 32, 32)] * 3
-    assert Batch.of(batch.inputs, batch.label).on(torch.device("cpu")).further[0] is batch.further[0]
+    audio, visual, label = av_digits.load().train.__getitems__([0, 1])  # two modalities are a triple as ever
+    assert audio.shape == visual.shape == (2, 1, 32, 32)
+    assert label.shape == (2,)
 
 
 def test_triples_agree_in_digit_and_nothing_is_used_twice():
@@ -52,7 +54,7 @@ def test_samples_one_by_one_make_batches_too(as_batches):
         (torch.full((1, 2), i), torch.full((1, 2, 2), i), torch.tensor(i), torch.full((3,), i)) for i in range(4)
     ]
     if as_batches:
-        samples = [Batch(audio, visual, label, (further,)) for audio, visual, label, further in samples]
+        samples = [MultimodalBatch((audio, visual, further), label) for audio, visual, label, further in samples]
     batch = next(iter(evaluation_loader(samples, 4)))
     assert [x.shape for x in batch.inputs] == [(4, 1, 2), (4, 1, 2, 2), (4, 3)]
-    assert batch.further[0][:, 0].tolist() == batch.label.tolist() == [0, 1, 2, 3]
+    assert batch.inputs[2][:, 0].tolist() == batch.label.tolist() == [0, 1, 2, 3]
