@@ -79,6 +79,10 @@ class MultimodalNetwork(nn.Module):
         """By modality."""
         return {m: self.get_submodule(f"{m}_head") for m in self.modalities}
 
+    def fuse(self, features: Mapping[str, Tensor]) -> Tensor:
+        """The fused logits [B, C] of features [B, F] by modality."""
+        return self.fusion(*(features[m] for m in self.modalities))
+
     @property
     def splits(self) -> bool:
         """Whether the fused logits are a sum over modalities."""

@@ -11,6 +11,8 @@ import iemf_ann
 import iemf_snn
 from experiments.classification import start
 from experiments.classification.options import EMBEDDED, RunConfig
+from experiments.sweep.balance import PLAIN
+from experiments.sweep.build import heads_train
 from experiments.sweep.options import schedule_of
 from experiments.sweep.runs import say
 from iemf.data.audio import SpectrogramForm
@@ -94,7 +96,9 @@ def _whole(config: RunConfig, data: AudioVisualData) -> MultimodalNetwork:
     encoders = {name: make_encoder(channels) for name, channels in data.channels.items()}
     features = encoders["audio"].features
     fusion = make_fusion(config.fusion or "concat", features, classes, len(encoders))
-    return MultimodalNetwork(encoders, fusion, features, classes, config.variant != "vanilla")
+    # Of one modality alone, whose head trains its encoder whatever this says, there is no method.
+    train_encoders = heads_train(config, config.method or PLAIN)
+    return MultimodalNetwork(encoders, fusion, features, classes, train_encoders)
 
 
 def _started(config: RunConfig, data: AudioVisualData) -> MultimodalNetwork | UnimodalNetwork:

@@ -93,6 +93,11 @@ class Answering(nn.Module):
         return self.answer.heads
 
     @property
+    def train_encoders_by_heads(self) -> bool:
+        """Whether the heads' losses reach the encoders."""
+        return self.answer.train_encoders_by_heads
+
+    @property
     def fusion(self) -> nn.Linear:
         """fc_fusion, which IEMF modulates."""
         return self.answer.fc_fusion

@@ -139,6 +139,10 @@ class ContinualNetwork(nn.Module):
         """The classifier, which IEMF modulates."""
         return self.classifier
 
+    def fuse(self, features: Mapping[str, Tensor]) -> Tensor:
+        """The fused logits [B, C] of features [B, F] by modality."""
+        return self.classifier(features["audio"] + features["visual"])
+
     splits = True  # W (f_a + f_v) + b
 
     def contributions(self, features: Mapping[str, Tensor]) -> dict[str, Tensor]:

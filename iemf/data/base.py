@@ -119,6 +119,11 @@ def training_loader(
     return loader, sampler
 
 
+def rows_loader(dataset: Dataset, parts: list[list[int]], workers: int = 0) -> DataLoader:
+    """Batches of these rows, in order, on the CPU."""
+    return DataLoader(dataset, batch_sampler=parts, num_workers=workers, collate_fn=_collate)
+
+
 def evaluation_loader(dataset: Dataset, batch_size: int, workers: int = 0) -> DataLoader:
     """Every sample once, in order."""
     return DataLoader(

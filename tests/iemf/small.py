@@ -154,6 +154,8 @@ def classification_trainer(
     made = {"sgd": lambda: torch.optim.SGD(parameters, momentum=momentum, **common),
             "adam": lambda: torch.optim.Adam(parameters, **common),
             "adamw": lambda: torch.optim.AdamW(parameters, **common)}[optimizer]()  # fmt: skip
+    if stage.balance.has_factors or stage.balance.needs_optimizer:
+        stage.balance.use_optimizer(made)
     released = of_stage.get("recipe") == "released"
     modulation = make_modulation(stage.module.fusion.parameters(), made, released=released) if iemf else None
     schedule = Schedule() if drop is None else Schedule("step", drops=(drop,))
