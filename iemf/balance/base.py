@@ -107,7 +107,7 @@ class Method:
         self.recipe = recipe
         self.label_smoothing = RELEASED_LABEL_SMOOTHING if recipe == "released" else 0.0
         self.scalings = {name: Scaling(group) for name, group in self.parameters_by_modality().items()}
-        self.stretch = 1.0
+        self.stretch, self.epochs = 1.0, None
 
     def parameters_by_modality(self) -> dict[str, list[nn.Parameter]]:
         """What ``self.scalings[modality].apply(factor)`` multiplies, in ``on_gradients``."""
@@ -127,7 +127,7 @@ class Method:
 
     def use_epochs(self, epochs: int, meant: int) -> None:
         """Stretch the method's schedule, meant for runs of ``meant`` epochs, over one of ``epochs``."""
-        self.stretch = meant / epochs
+        self.stretch, self.epochs = meant / epochs, epochs
 
     def at(self, epoch: int) -> float:
         """The place in the method's own schedule, in epochs from 0, of an epoch of the run."""

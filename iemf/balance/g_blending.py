@@ -71,7 +71,7 @@ class GBlending(Method):
         if self.optimizer is None:
             raise ValueError("G-Blending trains copies of the network; call use_optimizer first")
         last = epoch + 1
-        while int(self.at(last) // SUPER_EPOCH) == number:
+        while int(self.at(last) // SUPER_EPOCH) == number and last != self.epochs:
             last += 1
         before, behind = self.losses(rows, epoch), {}
         for name in self.weights:

@@ -10,8 +10,9 @@ from tests.experiments import helpers
 from tests.experiments.test_same_in_all_tasks import TASKS
 
 BALANCES = [(name, balance) for name, balances in
-            (("compare", ("concat", "mslr", "ogm-ge", "lfm")), ("continual", ("mslr", "ogm-ge", "lfm")),
-             ("avqa", ("mslr", "ge", "lfm"))) for balance in balances]  # fmt: skip
+            (("compare", ("concat", "mslr", "ogm-ge", "lfm", "mmpareto", "agm", "pmr", "g-blending")),
+             ("continual", ("mslr", "ogm-ge", "lfm", "mmpareto", "agm", "pmr", "g-blending")),
+             ("avqa", ("mslr", "ge", "lfm", "mmpareto", "pmr", "g-blending"))) for balance in balances]  # fmt: skip
 
 
 def part_of(task, balance):
@@ -141,6 +142,9 @@ def test_where_the_fusion_does_not_split_ogm_ge_is_refused(digits_qa, tmp_path):
     assert "--balance ogm-ge needs a fusion whose logits split by modality" in err
     assert "leave it out" in err
     assert not (tmp_path / "out").exists()
+    code, _, err = TASKS["avqa"].sweep(digits_qa, "--balance", "agm", "--out", tmp_path / "out")
+    assert (code, len(err.splitlines())) == (2, 1)
+    assert "--balance agm needs a fusion that reads the modalities' features alone" in err
 
 
 def test_training_one_classifier_knows_the_word_too():
