@@ -7,6 +7,7 @@ import torch
 
 from iemf.balance.g_blending import GBlending, blend
 from iemf.errors import UserError
+from iemf.training import checkpoint
 from tests.iemf.balance.steps import method_of, step_of
 from tests.iemf.small import classification_stage, classification_trainer
 
@@ -126,3 +127,21 @@ def test_validation_and_test_are_not_looked_at(tmp_path, accelerator, monkeypatc
         run.fit()
         weights.append(run.stage.balance.weights)
     assert weights[0] == weights[1]
+
+
+def test_a_run_resumed_inside_a_super_epoch_keeps_its_weights(tmp_path, accelerator, monkeypatch):
+    def made(name):
+        return classification_trainer(tmp_path / name, accelerator, method="g-blending", epochs=2, meant=10)
+
+    whole, broken = made("whole"), made("broken")
+    whole.fit()
+    original = broken.stage.validate
+    monkeypatch.setattr(broken.stage, "validate", lambda epoch: original(epoch) if epoch == 0 else 1 / 0)
+    with pytest.raises(ZeroDivisionError):
+        broken.fit()
+    again = made("broken")
+    monkeypatch.setattr(type(again.stage), "alone", None)  # nothing is learnt anew
+    again.fit(resume=True)
+    assert again.stage.balance.weights == whole.stage.balance.weights
+    first, second = (checkpoint.load(run.folder.last_checkpoint)["network"] for run in (whole, again))
+    assert all(torch.equal(weights, second[name]) for name, weights in first.items())

@@ -61,11 +61,21 @@ def same(module, other):
         (FAST, {"method": "mmpareto", "iemf": True, "optimizer": "adam", "lr": 1e-3}),
         (FAST, {"method": "agm", "snn": True}),
         (FAST, {"method": "pmr", "iemf": True}),
-        (FAST, {"method": "g-blending", "snn": True, "meant": 15}),
+        (FAST, {"method": "g-blending", "snn": True, "meant": 30}),
         (FAST, {"method": "concat", "iemf": True, "recipe": "released", "drop": 1}),
         (FAST | {"mixed_precision": "bf16"}, {"iemf": True, "optimizer": "adamw", "lr": 1e-3}),
     ],
-    ids=["ogm-ge-iemf", "mslr-snn", "lfm-adam", "released", "adamw-step-bf16"],
+    ids=[
+        "ogm-ge-iemf",
+        "mslr-snn",
+        "lfm-adam",
+        "mmpareto-adam",
+        "agm-snn",
+        "pmr",
+        "g-blending",
+        "released",
+        "adamw-step-bf16",
+    ],
     indirect=["accelerator"],
 )
 def test_an_interrupted_run_ends_as_if_it_had_not_been(tmp_path, accelerator, interrupt, options):
