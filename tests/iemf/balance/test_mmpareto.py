@@ -132,6 +132,17 @@ def test_one_forward_pass_serves_both_backward_passes(accelerator, snn):
         torch.testing.assert_close(p.grad, fused[p] + g, rtol=1e-3, atol=1e-5)
 
 
+def test_the_unimodal_gradients_are_means_over_processes(make_network, batch, monkeypatch):
+    """Two replicas that have seen the same end where one does."""
+    found = []
+    for replicas in (1, 2):
+        monkeypatch.setattr("iemf.balance.mmpareto.sum_over_processes", lambda x, replicas=replicas: replicas * x)
+        network = conflicting(make_network)
+        found.append(step_of(method_of("mmpareto", network)[0], network, batch[:2], batch[2])[1])
+    for name, g in found[0].items():
+        torch.testing.assert_close(g, found[1][name])
+
+
 def test_a_scaled_loss_is_scaled_back(make_network, batch):
     found = []
     for scale in (1.0, 1024.0):
