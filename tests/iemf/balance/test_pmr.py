@@ -86,15 +86,15 @@ def test_a_tenth_is_read_anew_each_epoch_and_no_more(make_network):
 
 @pytest.mark.parametrize(("epoch", "early"), [(0, True), (11, False)])
 def test_loss_by_hand(make_network, epoch, early):
-    """Prototypes 0 and 1; audio sits on its own, visual on the other's: p_a = 1/(1 + e^-1), p_v = e^-1/(1 + e^-1), and
-    ρ = e. Visual lags by e - 1, of which 1 counts: L + PCE_v - 0.1·H_a."""
+    """Prototypes 0 and 1 of audio, 0 and 3 of visual; audio sits on its own, visual on the other's: p_a = 1/(1 + e^-1),
+    p_v = e^-3/(1 + e^-3). Visual lags by more than 1, of which 1 counts: L + PCE_v - 0.1·H_a."""
     method = PMR(make_network())
     method.known = torch.tensor([True, True])
-    method.prototypes = {m: torch.tensor([[0.0], [1.0]]) for m in ("audio", "visual")}
+    method.prototypes = {"audio": torch.tensor([[0.0], [1.0]]), "visual": torch.tensor([[0.0], [3.0]])}
     labels = torch.tensor([0, 1])
-    z = (torch.tensor([[0.0], [1.0]]), torch.tensor([[1.0], [0.0]]))
-    p = 1 / (1 + math.exp(-1))
-    expected = 0.7 - math.log(1 - p) - early * 0.1 * -(p * math.log(p) + (1 - p) * math.log(1 - p))
+    z = (torch.tensor([[0.0], [1.0]]), torch.tensor([[3.0], [0.0]]))
+    p, p_visual = 1 / (1 + math.exp(-1)), math.exp(-3) / (1 + math.exp(-3))
+    expected = 0.7 - math.log(p_visual) - early * 0.1 * -(p * math.log(p) + (1 - p) * math.log(1 - p))
     loss = method.loss(torch.tensor(0.7), output_of(torch.zeros(2, 2), features=z), labels, epoch)
     assert loss.item() == pytest.approx(expected, rel=1e-5)
 
