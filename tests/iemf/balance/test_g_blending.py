@@ -8,6 +8,7 @@ import torch
 from iemf.balance.g_blending import GBlending, blend
 from iemf.errors import UserError
 from iemf.training import checkpoint
+from iemf.training.alone import Alone
 from tests.iemf.balance.steps import method_of, step_of
 from tests.iemf.small import classification_stage, classification_trainer
 
@@ -83,6 +84,23 @@ def test_a_copy_learns_one_loss_and_the_run_waits(accelerator, snn):
     changed = {name.split(".")[0] for name, p in stage.alone("fused", range(0, 1), optimizer).module.named_parameters()
                if not torch.equal(p, before[name])}  # fmt: skip
     assert changed == {"audio_encoder", "visual_encoder", "fusion"}
+
+
+def test_the_gradients_of_a_copy_are_means_over_processes(accelerator, monkeypatch):
+    """Another process has found nothing at all: half of one's own is left."""
+    stage, _ = blended(accelerator)
+    alone = Alone(stage, "audio")
+    outcome = alone.loss(stage.module, next(iter(stage.in_order(0))), 0)
+    outcome.loss.backward()
+    own = {p: p.grad.clone() for p in stage.module.parameters() if p.grad is not None}
+    alone.on_gradients(outcome, 0)
+    assert all(torch.equal(p.grad, g) for p, g in own.items())
+    of_nothing = lambda x: x + torch.eye(len(x))[-1]  # noqa: E731
+    monkeypatch.setattr("iemf.training.alone.sum_over_processes", of_nothing)
+    alone.on_gradients(outcome, 0)
+    assert len(own) > 10
+    for p, g in own.items():
+        torch.testing.assert_close(p.grad, g / 2)
 
 
 def test_weights_are_found_anew_in_each_super_epoch_and_only_then(accelerator, monkeypatch):
