@@ -1,6 +1,7 @@
 """AGM (Li et al. 2023, ICCV): slow down the modality that is further ahead than it has been so far.
 
-    φ_a = (out(a, v) - out(0, v) + out(a, 0)) / 2,  φ_v likewise      Shapley: their sum is out(a, v)
+    φ_a = (out(a, v) - out(0, v) + out(a, 0)) / 2,  φ_v likewise      Shapley: their sum is out(a, v); of M modalities
+    φ_m = Σ_S |S|!·(M-1-|S|)!/M! · (out(S ∪ m) - out(S))              over the sets S of others, out(none) = 0
     s_m = mean cross-entropy of φ_m,  probabilities cut off at 1e-8
     r_m = exp(M/(M-1)·(mean s - s_m)),  r̂_m the same of the running means ŝ of s over all steps before
     k_m = exp(α·min(r̂_m - r_m, 7)),  α = 1
@@ -19,7 +20,10 @@ on the whole batch; the features of what is not zeroed are there those of evalua
 With an adaptive optimiser k_m is on the update (:mod:`iemf.scaling`).
 """
 
-from collections.abc import Mapping
+import functools
+import itertools
+import math
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import torch
@@ -34,10 +38,31 @@ LARGEST = 7.0  # of what is in the exponent of k
 LEAST = 1e-8  # probability
 
 
-def shapley_logits(both: Tensor, without: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """φ by modality from the fused logits [B, C]: of both inputs, and with audio and with visual zeroed."""
-    audio, visual = without["audio"], without["visual"]
-    return {"audio": (both - audio + visual) / 2, "visual": (both - visual + audio) / 2}
+def shapley_logits(fused: Mapping[frozenset[str], Tensor], names: Iterable[str]) -> dict[str, Tensor]:
+    """φ by modality.
+
+    Args:
+        fused: logits [B, C] by the set of modalities whose inputs are there, the others zeroed; every set but the empty
+            one, whose logits count as 0.
+        names: of the modalities.
+    """
+    names = tuple(names)
+    count, found = len(names), {}
+    for name in names:
+        parts = []
+        for there, logits in fused.items():
+            if name in there:
+                others = there - {name}
+                gain = logits - fused[others] if others else logits
+                parts.append(gain / (count * math.comb(count - 1, len(others))))
+        found[name] = functools.reduce(torch.add, parts)
+    return found
+
+
+def subsets(names: Iterable[str]) -> list[frozenset[str]]:
+    """All but the empty one."""
+    names = tuple(names)
+    return [frozenset(part) for size in range(1, len(names) + 1) for part in itertools.combinations(names, size)]
 
 
 def ratios(scores: Tensor) -> Tensor:
@@ -84,8 +109,10 @@ class AGM(Method):
         """s [M] of the global batch."""
         features = {m: z.float() for m, z in output.features.items()}
         silent = self.silent_features()
-        without = {m: self.network.fuse(features | {m: silent[m].float().expand_as(features[m])}) for m in features}
-        logits = shapley_logits(self.network.fuse(features), without)
+        silent = {m: z.float().expand_as(features[m]) for m, z in silent.items()}
+        fused = {there: self.network.fuse({m: (features if m in there else silent)[m] for m in features})
+                 for there in subsets(features)}  # fmt: skip
+        logits = shapley_logits(fused, features)
         losses = [F.cross_entropy(each, labels, reduction="none").clamp(max=-torch.tensor(LEAST).log().item()).sum()
                   for each in logits.values()]  # fmt: skip
         sums = sum_over_processes(torch.stack([*losses, losses[0].new_tensor(float(len(labels)))]))

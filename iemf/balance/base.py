@@ -73,12 +73,13 @@ class Method:
         recipe: "paper" follows the papers; "released" what the code released with He et al. 2025 does instead.
 
     Raises:
-        UserError: the method needs a fusion whose logits split, or one that can be asked anew, or heads that train the
-            encoders, and the network has none.
+        UserError: the method is of two modalities and the network has more; or it needs a fusion whose logits split,
+            or one that can be asked anew, or heads that train the encoders, and the network has none.
     """
 
     name: str  # on a command line; both are set by :func:`register`
     label: str  # in tables and pictures
+    of_two = False  # whether it is a rule for two modalities alone
     needs_split = False  # whether it asks for the modalities' contributions to the fused logits
     needs_fuse = False  # whether it asks for the fused logits of other features
     needs_heads = False  # whether the heads' losses are a part of it, so that its vanilla run is joint learning with it
@@ -92,6 +93,11 @@ class Method:
             raise UserError(
                 f"{self.name} needs a fusion whose logits split by modality (concat or sum), got "
                 f"{type(network.fusion).__name__}; choose `fusion` concat, or another balancing method"
+            )
+        if self.of_two and len(network.heads) != 2:
+            raise UserError(
+                f"{self.name} is a rule for two modalities, and the network has {len(network.heads)}; choose another "
+                f"balancing method"
             )
         if self.needs_fuse and not hasattr(network, "fuse"):
             raise UserError(

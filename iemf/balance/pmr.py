@@ -53,7 +53,7 @@ def entropy(log_p: Tensor) -> Tensor:
 class PMR(Method):
     """Prototypical rebalancing; state: the prototypes, and which classes have any."""
 
-    has_schedule = True
+    has_schedule = of_two = True
 
     def __init__(self, network: Fusing, seed: int = 0, recipe: str = "paper") -> None:
         super().__init__(network, seed, recipe)

@@ -115,16 +115,24 @@ def test_lfm_aligns_three_by_hand():
     assert alignment_loss(*(each[None].log() for each in p)).item() == pytest.approx(expected.item())
 
 
-@pytest.mark.parametrize("name", ["concat", "mslr", "ogm-ge", "lfm"])
+@pytest.mark.parametrize("name", ["concat", "mslr", "ogm-ge", "lfm", "mmpareto", "agm", "g-blending"])
 @pytest.mark.parametrize("joint", [False, True])
 def test_a_step_of_every_method_reaches_all_three(name, joint, inputs):
-    module = network(joint=joint)
+    module = network(joint=joint or METHODS[name].needs_heads)
     method = METHODS[name](module)
     method.use_epochs(100, 100)
     output = module(*inputs)
-    loss = method.loss(F.cross_entropy(output.logits.fused, LABELS), output, LABELS, 0)
-    (loss + sum(F.cross_entropy(each, LABELS) for each in output.logits.unimodal.values())).backward()
+    losses = {name: F.cross_entropy(each, LABELS) for name, each in output.logits.named().items()}
+    losses |= {"fused": method.loss(losses["fused"], output, LABELS, 0)}
+    losses = method.weighted(losses, 0)
+    method.before_backward(losses, lambda loss: loss)
+    sum(losses.values()).backward()
     method.on_gradients(output, LABELS, 0)
     for parameter in module.parameters():
         assert parameter.grad.isfinite().all()
         assert parameter.grad.abs().sum() > 0
+
+
+def test_methods_of_two_are_refused():
+    with pytest.raises(UserError, match="pmr is a rule for two modalities, and the network has 3"):
+        METHODS["pmr"](network())

@@ -17,9 +17,21 @@ from tests.iemf.small import avqa_network, classification_stage
 
 def test_shapley_logits_by_hand_and_their_sum():
     """out(a, v) = 4, out(0, v) = 1, out(a, 0) = 2: audio (4 - 1 + 2)/2, visual (4 - 2 + 1)/2."""
-    both, without = torch.tensor([[4.0]]), {"audio": torch.tensor([[1.0]]), "visual": torch.tensor([[2.0]])}
-    phi = shapley_logits(both, without)
+    fused = {frozenset(names): torch.tensor([[value]]) for names, value in
+             ((("audio", "visual"), 4.0), (("visual",), 1.0), (("audio",), 2.0))}  # fmt: skip
+    phi = shapley_logits(fused, ("audio", "visual"))
     assert {m: each.item() for m, each in phi.items()} == {"audio": 2.5, "visual": 1.5}
+
+
+def test_shapley_logits_of_three_by_hand():
+    """a: 6/3 + (8 - 3)/6 + (10 - 0)/6 + (12 - 9)/3; a null player has what it brings alone, nothing."""
+    values = {"a": 6.0, "v": 3.0, "d": 0.0, "av": 8.0, "ad": 10.0, "vd": 9.0, "avd": 12.0}
+    phi = shapley_logits({frozenset(names): torch.tensor(value) for names, value in values.items()}, "avd")
+    assert phi["a"].item() == pytest.approx(2 + 5 / 6 + 10 / 6 + 1)
+    assert sum(each.item() for each in phi.values()) == pytest.approx(12)
+    null = {"a": 1.0, "v": 2.0, "d": 0.0, "av": 5.0, "ad": 1.0, "vd": 2.0, "avd": 5.0}
+    phi = shapley_logits({frozenset(names): torch.tensor(value) for names, value in null.items()}, "avd")
+    assert [phi[m].item() for m in "avd"] == pytest.approx([2, 3, 0])
 
 
 def test_ratios_by_hand():
