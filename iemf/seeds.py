@@ -20,6 +20,8 @@ class Stream(IntEnum):
     TASK = 8  # initial weights of a task
     DROPOUT = 9  # of an epoch
     PAIRS = 10  # of sound with the pictures of another video
+    HELD_OUT = 11  # of train, for a balancing method
+    PROTOTYPES = 12  # training samples that they are the means of
 
 
 def mix_seed(stream: Stream, *parts: int) -> int:

@@ -13,6 +13,7 @@ class UnimodalNetwork(nn.Module):
         modality: its name, among those that ``forward`` is given.
         encoder: [B, C_m, H, W] -> [B, F].
         head: [B, F] -> [B, C].
+        modalities: the names of all that ``forward`` is given, in order.
 
     >>> import torch
     >>> network = UnimodalNetwork("visual", nn.Flatten(), nn.Linear(4, 3))
@@ -21,14 +22,17 @@ class UnimodalNetwork(nn.Module):
     (torch.Size([2, 3]), True)
     """
 
-    def __init__(self, modality: str, encoder: nn.Module, head: nn.Module) -> None:
+    def __init__(
+        self, modality: str, encoder: nn.Module, head: nn.Module, modalities: tuple[str, ...] = ("audio", "visual")
+    ) -> None:
         super().__init__()
         self.modality, self.encoder, self.head = modality, encoder, head
+        self.place = modalities.index(modality)
 
-    def forward(self, audio: Tensor, visual: Tensor) -> Output:
-        """As :meth:`iemf.network.AudioVisualNetwork.forward`. What the network answers stands as the fused logits too,
+    def forward(self, *inputs: Tensor) -> Output:
+        """As :meth:`iemf.network.MultimodalNetwork.forward`. What the network answers stands as the fused logits too,
         which is where whoever reads an answer looks."""
-        z = encode(self.encoder, {"audio": audio, "visual": visual}[self.modality])
+        z = encode(self.encoder, inputs[self.place])
         logits = self.head(z)
         return Output(Logits({self.modality: logits}, logits), {self.modality: z})
 

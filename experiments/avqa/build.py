@@ -9,7 +9,7 @@ from torch import nn
 from experiments.avqa import data as qa_data
 from experiments.avqa.options import GROUNDING, RunConfig
 from experiments.sweep.balance import PLAIN
-from experiments.sweep.build import balance_of, modulation_of, window_of
+from experiments.sweep.build import balance_of, heads_train, modulation_of, window_of
 from experiments.sweep.features import optimizer_of
 from experiments.sweep.options import schedule_of
 from experiments.sweep.runs import watch_of
@@ -48,7 +48,7 @@ def build_network(run: RunConfig, data: AVQAData, taught: bool = True) -> Answer
     words, answers = (len(part) for part in data.vocabulary)
     make = functools.partial(activation, run)
     network = MODELS[run.model](data.audio_size, data.visual_size, words, answers, run.width, make,
-                                train_encoders_by_heads=run.variant != "vanilla")  # fmt: skip
+                                train_encoders_by_heads=heads_train(run, run.balance or PLAIN))  # fmt: skip
     if run.model == "st-avqa" and taught:
         stage_1 = RunFolder(run.grounding.out)
         network.grounding.load_state_dict(checkpoint.load(stage_1.best_checkpoint)["network"])

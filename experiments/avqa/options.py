@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any, ClassVar, Literal
 
 from experiments.sweep import features, published
-from experiments.sweep.balance import OF_METHODS, BalancedRun, balanced_labels
+from experiments.sweep.balance import OF_METHODS, PLAIN, BalancedRun, balanced_labels
 from experiments.sweep.features import check_features, with_optimizer
 from experiments.sweep.options import (
     OF_IEMF,
@@ -141,10 +141,11 @@ def resolve(run: RunConfig) -> RunConfig:
     check_common(run)
     check_least(run, {"epochs": 1, "match_epochs": 1, "batch_size": 2, "width": 4, "drop_every": 1, "momentum": 0,
                       "weight_decay": 0})  # fmt: skip
-    if run.balance is not None and METHODS[run.balance].needs_split:
-        raise UserError(f"`balance` {run.balance} needs a fusion whose logits split by modality, and those of question "
-                        f"answering do not: behind the fusion layer come the question and another layer; leave it "
-                        f"out")  # fmt: skip
+    method = METHODS[run.balance or PLAIN]
+    if method.needs_split or method.needs_fuse:
+        wants = "whose logits split by modality" if method.needs_split else "that reads the modalities' features alone"
+        raise UserError(f"`balance` {run.balance} needs a fusion {wants}, and that of question answering does not: "
+                        f"behind the fusion layer come the question and another layer; leave it out")  # fmt: skip
     if run.schedule == "step" and run.drop_every is None:
         raise UserError("`schedule` step needs `drop_every`: this recipe has none")
     if run.width % 4:

@@ -10,18 +10,20 @@ from torch import nn
 import iemf_ann
 import iemf_snn
 from experiments.classification import start
-from experiments.classification.options import RunConfig
+from experiments.classification.options import EMBEDDED, RunConfig
+from experiments.sweep.balance import PLAIN
+from experiments.sweep.build import heads_train
 from experiments.sweep.options import schedule_of
 from experiments.sweep.runs import say
 from iemf.data.audio import SpectrogramForm
 from iemf.data.base import AudioVisualData
 from iemf.data.clips import View
 from iemf.data.noise import CLEAN, Noise
-from iemf.data.sets import av_digits, folder, prepared
+from iemf.data.sets import av_digits, av_digits_scan, folder, prepared
 from iemf.data.sets.digest import digest_of
 from iemf.errors import UserError
-from iemf.fusion import FUSIONS
-from iemf.network import AudioVisualNetwork
+from iemf.fusion import make_fusion
+from iemf.network import MultimodalNetwork
 from iemf.training import RunFolder, checkpoint
 from iemf.training.schedule import Schedule
 from iemf.unimodal import UnimodalNetwork
@@ -31,8 +33,10 @@ def build_data(config: RunConfig) -> AudioVisualData:
     """The data set of a resolved config."""
     noise = Noise(config.snr_audio or CLEAN, config.snr_visual or CLEAN)
     test_noise = Noise(config.test_snr_audio or noise.audio, config.test_snr_visual or noise.visual)
-    if config.dataset == "av-digits":
-        return av_digits.load(config.seed, noise, test_noise)
+    if config.dataset in EMBEDDED:
+        return {"av-digits": av_digits, "av-digits-scan": av_digits_scan}[config.dataset].load(
+            config.seed, noise, test_noise
+        )
     if config.data_digest != (now := digest_of(config.data_root)):
         raise UserError(f"{config.data_root} has changed since the run began ({config.data_digest} then, {now} "
                         f"now); train again into another `out`")  # fmt: skip
@@ -77,23 +81,27 @@ def encoder_factory(config: RunConfig):
     )
 
 
-def build_network(config: RunConfig, data: AudioVisualData) -> AudioVisualNetwork | UnimodalNetwork:
-    """For a data set, from the global random state: two encoders, the fusion layer and two heads; of one modality alone
+def build_network(config: RunConfig, data: AudioVisualData) -> MultimodalNetwork | UnimodalNetwork:
+    """For a data set, from the global random state: encoders, the fusion layer and heads; of one modality alone
     its encoder and head among them, or those that the run is told to begin with."""
     if config.modality is not None:
-        whole = _both(config, data) if config.start is None else _started(config, data)
-        return UnimodalNetwork(config.modality, whole.encoders[config.modality], whole.heads[config.modality])
-    return _both(config, data)
+        whole = _whole(config, data) if config.start is None else _started(config, data)
+        name = config.modality
+        return UnimodalNetwork(name, whole.encoders[name], whole.heads[name], tuple(data.channels))
+    return _whole(config, data)
 
 
-def _both(config: RunConfig, data: AudioVisualData) -> AudioVisualNetwork:
+def _whole(config: RunConfig, data: AudioVisualData) -> MultimodalNetwork:
     make_encoder, classes = encoder_factory(config), len(data.classes)
-    audio, visual = make_encoder(data.audio_channels), make_encoder(data.visual_channels)
-    fusion = FUSIONS[config.fusion or "concat"](audio.features, classes)
-    return AudioVisualNetwork(audio, visual, fusion, audio.features, classes, config.variant != "vanilla")
+    encoders = {name: make_encoder(channels) for name, channels in data.channels.items()}
+    features = encoders["audio"].features
+    fusion = make_fusion(config.fusion or "concat", features, classes, len(encoders))
+    # Of one modality alone, whose head trains its encoder whatever this says, there is no method.
+    train_encoders = heads_train(config, config.method or PLAIN)
+    return MultimodalNetwork(encoders, fusion, features, classes, train_encoders)
 
 
-def _started(config: RunConfig, data: AudioVisualData) -> AudioVisualNetwork | UnimodalNetwork:
+def _started(config: RunConfig, data: AudioVisualData) -> MultimodalNetwork | UnimodalNetwork:
     """The network of the run to begin with, of its best epoch."""
     start.refuse_changed(config)
     folder = RunFolder(config.start)

@@ -10,19 +10,20 @@ and three PNGs into OUT. Run again, it goes on where it stopped.
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Annotated, Any, get_args
+from typing import Annotated, Any
 
 import tyro
 
 from experiments.classification import own_data, report, tuned
 from experiments.classification.options import (
+    EMBEDDED,
     PAPER_METHODS,
     RULES,
     MethodName,
-    Modality,
     RunConfig,
     TrainingConfig,
     defaults_of,
+    modalities_of,
     resolve,
 )
 from experiments.classification.run import train
@@ -74,7 +75,7 @@ def grid(config: CompareConfig) -> list[RunConfig]:
             raise UserError(f"`tuned` {config.tuned} has nothing for networks of one modality, which `iemf tune` does "
                             f"not search; leave out `unimodal`")  # fmt: skip
         runs += [RunConfig(**shared, network=network, modality=modality, seed=seed)
-                 for network in config.networks for modality in get_args(Modality) for seed in config.seeds
+                 for network in config.networks for modality in modalities_of(config.dataset) for seed in config.seeds
                  ]  # fmt: skip
     runs = tuned.applied(cells_of_sweep(runs, RULES), config.tuned)
     runs = placed(map(resolve, runs), defaults_of, config.out)
@@ -88,7 +89,7 @@ def with_workers(runs: list[RunConfig], config: Any) -> list[RunConfig]:
 
 def with_cores_left(runs: list[RunConfig], jobs: int | None) -> list[RunConfig]:
     """The cores that training leaves, shared out as readers of files; ``jobs``: runs at a time, as asked for."""
-    if all(run.dataset == "av-digits" for run in runs):
+    if all(run.dataset in EMBEDDED for run in runs):
         return runs
     jobs = share(len(runs), jobs, lambda: all_small(runs)).jobs
     return [replace(run, workers=max(0, available_cores() // jobs - 1)) for run in runs]

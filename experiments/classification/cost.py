@@ -58,7 +58,7 @@ def synaptic_operations(config: RunConfig) -> float:
     network.load_state_dict(checkpoint.load(RunFolder(config.out).best_checkpoint)["network"])
     batch = next(iter(evaluation_loader(data.val, SAMPLES)))
     with OperationCount(network.encoders) as operations:
-        network.eval()(*data.front_end.eval()(batch.audio, batch.visual))
+        network.eval()(*data.front_end.eval()(*batch.inputs))
     return operations.per_sample(len(batch.label))["snn_acs"]
 
 

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Literal, NamedTuple, get_args
 
 import torch
+from accelerate.utils import send_to_device
 
 from experiments.classification import landscape_report, surroundings
 from experiments.classification.options import MethodName, RunConfig
@@ -28,7 +29,6 @@ from experiments.sweep.options import Network, check_least
 from experiments.sweep.plan import duration
 from experiments.sweep.threads import share
 from iemf.analysis.objective import Objective
-from iemf.data.base import Batch
 from iemf.errors import UserError
 from iemf.files import read_json, write_json
 from iemf.lock import only_writer
@@ -129,7 +129,7 @@ def objectives_of(config: RunConfig, options: LandscapeConfig, device: torch.dev
     shared = replace(shared_options(config), workers=config.workers)
     data, batches = surroundings.samples(shared, options.split, options.samples, options.batch_size)
     network = surroundings.trained_network(config, data, device)
-    return surroundings.objectives(network, [Batch(*(tensor.to(device) for tensor in batch)) for batch in batches])
+    return surroundings.objectives(network, send_to_device(batches, device))
 
 
 def complete(options: LandscapeConfig, task: Task) -> None:

@@ -4,21 +4,22 @@ import statistics
 from pathlib import Path
 
 from experiments.classification.alone_report import fusion_in_words, heads_table, parted
-from experiments.classification.options import ALONE, RunConfig
+from experiments.classification.options import ALONE, RunConfig, modalities_of
 from experiments.sweep import published
 from experiments.sweep.balance import stretched
 from experiments.sweep.report import Cells, Done, cells_of, note, summarise, values, variants_of, write_results
 from experiments.sweep.statistics import difference, plus_minus
 from experiments.sweep.table import csv_text, table_lines
 from iemf.analysis import plots
-from iemf.analysis.style import ALONE_LABELS, SHORT_VARIANT_LABELS, VARIANT_LABELS
+from iemf.analysis.style import ALONE_LABELS, MODALITY_LABELS, SHORT_VARIANT_LABELS, VARIANT_LABELS
 from iemf.balance import METHODS
 from iemf.files import write_atomically
 from iemf.training import RunFolder
 
 ACCURACY = "test_accuracy"
 LATE = 0.9  # of the epochs; a network that is best behind it may still be improving
-QUANTITIES = (ACCURACY, "test_accuracy_audio", "test_accuracy_visual", "xi", "xi_val", "xi_test", "firing_rate")
+QUANTITIES = (ACCURACY, *(f"test_accuracy_{name}" for name in MODALITY_LABELS), "xi", "xi_val", "xi_test",
+              "firing_rate")  # fmt: skip
 LABELS = {name: method.label for name, method in METHODS.items()}
 
 
@@ -103,7 +104,8 @@ def late(cells: Cells, example: RunConfig) -> str:
 
 def as_csv(done: Done) -> str:
     """One line a run."""
-    columns = [ACCURACY, "test_accuracy_audio", "test_accuracy_visual", "val_accuracy", "best_epoch"]
+    heads = [f"test_accuracy_{name}" for name in modalities_of(done[0][0].dataset)]
+    columns = [ACCURACY, *heads, "val_accuracy", "best_epoch"]
     rows = []
     for run, results in done:
         found = [results.get(c, "") for c in columns]  # of one modality: the other has no accuracy
@@ -115,7 +117,8 @@ def as_csv(done: Done) -> str:
 
 def epochs_as_csv(done: Done) -> str:
     """One line a run and epoch (from 0): what the curves are drawn from."""
-    columns = ["val_accuracy_audio", "val_accuracy_visual", "val_accuracy_fused", "xi", "xi_val"]
+    heads = [f"val_accuracy_{name}" for name in modalities_of(done[0][0].dataset)]
+    columns = [*heads, "val_accuracy_fused", "xi", "xi_val"]
     rows = [
         [*run.cell, run.seed, epoch, *("" if record.get(c) is None else f"{record[c]:.4g}" for c in columns)]
         for run, _ in done

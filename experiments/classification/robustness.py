@@ -19,8 +19,9 @@ from typing import NamedTuple, TypeVar
 from tqdm import tqdm
 
 from experiments.classification import build, robustness_report
-from experiments.classification.options import LOUDEST, RunConfig, resolve
+from experiments.classification.options import EMBEDDED, LOUDEST, RunConfig, modalities_of, resolve
 from experiments.classification.robustness_report import ACCURACIES
+from experiments.classification.search_space import SEARCHED
 from experiments.classification.size import all_small
 from experiments.sweep.accelerator import accelerated
 from experiments.sweep.allocator import keep_freed_memory
@@ -28,10 +29,10 @@ from experiments.sweep.balance import OF_METHODS
 from experiments.sweep.memory import enough_for
 from experiments.sweep.options import OF_IEMF, VARIANTS, check_least
 from experiments.sweep.threads import Share, share
-from iemf.analysis.style import MODALITY_LABELS
 from iemf.balance import METHODS
 from iemf.classification.evaluate import evaluate
 from iemf.data.base import AudioVisualData, evaluation_loader
+from iemf.data.noise import Noise
 from iemf.data.sets.digest import digest_of
 from iemf.errors import UserError
 from iemf.files import read_json, write_json
@@ -110,7 +111,8 @@ def refuse_mixed(configs: Sequence[RunConfig], over: Sequence[str] = ()) -> None
     first: dict[str, tuple[object, Path]] = {}
     for config in configs:
         for name, value in vars(config).items():
-            if name in (*OWN, *over) or unread(config, name):
+            chosen = config.tuned is not None and name in SEARCHED  # for each cell
+            if name in (*OWN, *over) or chosen or unread(config, name):
                 continue
             expected, other = first.setdefault(name, (value, config.out))
             if value != expected:
@@ -251,14 +253,17 @@ def main(config: RobustnessConfig) -> None:
     """Evaluate what has not been, write, and print the table."""
     check(config)
     configs, unfinished = find_runs(config.runs.expanduser())
+    if len(there := modalities_of(configs[0].dataset)) > 2:
+        raise UserError(f"`runs` {config.runs} are of {configs[0].dataset}, which has {', '.join(there)}; noise at "
+                        f"fixed ratios and what the fusion adds are of two modalities")  # fmt: skip
     with only_writer(config.out.expanduser(), "is evaluating"):
         _main(config, configs, unfinished)
 
 
 def _main(config: RobustnessConfig, configs: Sequence[RunConfig], unfinished: int) -> None:
     out, cores = config.out.expanduser(), share(len(configs), config.jobs, lambda: all_small(configs))
-    conditions = [(modality, ratio) for modality in MODALITY_LABELS for ratio in sorted(config.snr)]
-    readers = 0 if configs[0].dataset == "av-digits" else max(0, available_cores() // cores.jobs - 1)
+    conditions = [(modality, ratio) for modality in Noise._fields for ratio in sorted(config.snr)]
+    readers = 0 if configs[0].dataset in EMBEDDED else max(0, available_cores() // cores.jobs - 1)
     tasks = [plan(replace(c, workers=readers), conditions, out) for c in configs]
     try:
         (out / "evaluations").mkdir(parents=True, exist_ok=True)

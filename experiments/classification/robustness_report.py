@@ -13,6 +13,7 @@ from iemf.analysis.multisensory import gains_of, inverse_effectiveness
 from iemf.analysis.multisensory_plot import gain_over_strength
 from iemf.analysis.robustness_plot import accuracy_over_snr, curves_of
 from iemf.analysis.style import MODALITY_LABELS, SHORT_VARIANT_LABELS, VARIANT_LABELS
+from iemf.data.noise import Noise
 from iemf.files import write_atomically, write_json
 from iemf.training import RunFolder
 
@@ -113,7 +114,7 @@ def write(rows: Sequence[dict], configs: Sequence[RunConfig], unfinished: int, o
         {"settings": settings([(config, {}) for config in configs]), "summary": summary, "evaluations": rows},
     )
     write_atomically(out / "robustness.csv", as_csv(rows))
-    noise = {modality: getattr(example, f"snr_{modality}") for modality in MODALITY_LABELS}
+    noise = {modality: getattr(example, f"snr_{modality}") for modality in Noise._fields}
     classes = RunFolder(example.out).results()["classes"]
     title = f"{example.dataset}, {example.epochs} epochs, n = {len({c.seed for c in configs})} seed(s), ± 1 deviation\n"
     title += "one modality at the SNR below, the other with the runs' own test noise"

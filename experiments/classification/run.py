@@ -7,7 +7,7 @@ from dataclasses import replace
 from accelerate import Accelerator
 
 from experiments.classification import build
-from experiments.classification.options import RunConfig, resolve
+from experiments.classification.options import RunConfig, modalities_of, resolve
 from experiments.classification.size import trial
 from experiments.classification.trainer import trainer_of
 from experiments.sweep.runs import best_of, carry_out, coefficients, rates_of, results_of
@@ -63,8 +63,8 @@ def main(config: RunConfig) -> None:
 
 
 def _sentence(config: RunConfig, results: dict) -> str:
-    heads = "" if config.modality else (
-        f" (audio {results['test_accuracy_audio']:.2f}, visual {results['test_accuracy_visual']:.2f})"
-    )  # fmt: skip
+    names = () if config.modality else modalities_of(config.dataset)
+    told = ", ".join(f"{name} {results[f'test_accuracy_{name}']:.2f}" for name in names)
+    heads = f" ({told})" if told else ""
     return (f"test accuracy {results['test_accuracy']:.2f} %{heads} at epoch {results['best_epoch']}, chosen on "
           f"validation ({results['val_accuracy']:.2f} %); {config.out}")  # fmt: skip

@@ -10,21 +10,21 @@ from accelerate.utils import set_seed
 from torch import Tensor
 
 from experiments.classification import build
-from experiments.classification.options import RunConfig
+from experiments.classification.options import EMBEDDED, FURTHER, RunConfig, modalities_of
 from experiments.classification.trainer import trainer_of
 from experiments.sweep import published, threads
 from experiments.sweep.plan import FORWARD
 from experiments.sweep.task import Size, Trial
 from iemf.balance import METHODS
 from iemf.data.audio import SAMPLE_RATE
-from iemf.data.base import AudioVisualData, Batch, KeepInputs
+from iemf.data.base import AudioVisualData, KeepInputs, batch_of
 from iemf.data.preparation import manifest
-from iemf.data.sets import av_digits, crema_d, folder, kinetics_sounds, prepared, urbansound8k_av
+from iemf.data.sets import av_digits, av_digits_scan, crema_d, folder, kinetics_sounds, prepared, urbansound8k_av
 from iemf.errors import UserError
 from iemf.training import RunFolder
 
-CLASSES = {"av-digits": 10, "crema-d": len(crema_d.CLASSES), "kinetics-sounds": kinetics_sounds.LABELS,
-           "urbansound8k-av": len(urbansound8k_av.CLASSES)}  # fmt: skip
+CLASSES = {"av-digits": 10, "av-digits-scan": 10, "crema-d": len(crema_d.CLASSES),
+           "kinetics-sounds": kinetics_sounds.LABELS, "urbansound8k-av": len(urbansound8k_av.CLASSES)}  # fmt: skip
 URBAN_TEST = round(urbansound8k_av.TEST_SHARE * urbansound8k_av.PUBLISHED["total"])
 PUBLISHED = {
     "crema-d": crema_d.PUBLISHED,
@@ -55,8 +55,9 @@ def split_sizes(config: RunConfig) -> dict[str, float]:
     Raises:
         UserError: a folder of one's own that is not there.
     """
-    if config.dataset == "av-digits":
-        return {split: 10 * count for split, count in av_digits.SPLIT_PER_DIGIT.items()}
+    if config.dataset in EMBEDDED:
+        per_digit = {"av-digits": av_digits, "av-digits-scan": av_digits_scan}[config.dataset].SPLIT_PER_DIGIT
+        return {split: 10 * count for split, count in per_digit.items()}
     if config.dataset == "folder" and config.data_root.is_dir():
         return folder.clip_counts(config.data_root)
     if prepared.is_prepared(config.data_root):
@@ -80,21 +81,24 @@ def trial(config: RunConfig, accelerator: Accelerator) -> Trial:
     set_seed(0)
     device = accelerator.device
     count = config.batch_size if device.type == "cuda" else min(config.batch_size, CPU_BATCH)
-    audio, visual = random_input(config, count, device)
+    inputs = random_input(config, count, device)
     classes = CLASSES.get(config.dataset, 10)
-    batch = Batch(audio, visual, torch.zeros(count, dtype=torch.long, device=device))
+    batch = batch_of(inputs, torch.zeros(count, dtype=torch.long, device=device))
+    further = dict.fromkeys(FURTHER.get(config.dataset, ()), 1)
     splits = dict.fromkeys(("train", "val", "test"), range(count))  # nothing is read
-    data = AudioVisualData("random", tuple(map(str, range(classes))), audio_channels=audio.shape[1],
-                           visual_channels=visual.shape[-3], front_end=KeepInputs(), **splits)  # fmt: skip
+    data = AudioVisualData("random", tuple(map(str, range(classes))), audio_channels=inputs[0].shape[1],
+                           visual_channels=inputs[1].shape[-3], further_channels=further, front_end=KeepInputs(),
+                           **splits)  # fmt: skip
     config = replace(config, batch_size=count, modulate_from=0, start=None)
     trainer = trainer_of(config, data, RunFolder(config.out), accelerator)
     return Trial(trainer.step, batch, count)
 
 
-def random_input(config: RunConfig, batch: int, device: torch.device) -> tuple[Tensor, Tensor]:
-    """(spectrograms, images) as the front end hands them to the network."""
-    if config.dataset == "av-digits":
-        return tuple(torch.randn(batch, 1, av_digits.SIZE, av_digits.SIZE, device=device) for _ in range(2))
+def random_input(config: RunConfig, batch: int, device: torch.device) -> tuple[Tensor, ...]:
+    """(spectrograms, images, ...) as the front end hands them to the network."""
+    if config.dataset in EMBEDDED:
+        shape = (batch, 1, av_digits.SIZE, av_digits.SIZE)
+        return tuple(torch.randn(*shape, device=device) for _ in modalities_of(config.dataset))
     shape = build.spectrogram_of(config).shape(round(config.seconds * SAMPLE_RATE))
     frames = (config.frames,) if config.frames > 1 else ()
     side = config.image_size

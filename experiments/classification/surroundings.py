@@ -20,8 +20,8 @@ from iemf.analysis import landscape
 from iemf.analysis.hessian import PRODUCTS, top_eigenvalues
 from iemf.analysis.objective import Objective
 from iemf.analysis.sharpness import sharpness
-from iemf.data.base import AudioVisualData, Batch, evaluation_loader
-from iemf.network import AudioVisualNetwork
+from iemf.data.base import AudioVisualData, Batch, batch_of, evaluation_loader
+from iemf.network import MultimodalNetwork
 from iemf.training import RunFolder, checkpoint
 
 WEIGHTS = ("fusion", "all")
@@ -53,18 +53,18 @@ def samples(options: RunConfig, split: str, count: int, batch_size: int) -> Samp
     rows = [index * len(dataset) // count for index in range(count)]
     batches = evaluation_loader(Subset(dataset, rows), batch_size, options.workers or 0)
     with torch.no_grad():
-        ready = [Batch(*front_end(batch.audio, batch.visual), batch.label) for batch in batches]
+        ready = [batch_of(front_end(*batch.inputs), batch.label) for batch in batches]
     return Samples(replace(data, train=None, val=None, test=None, set_epoch=None), ready)
 
 
-def trained_network(config: RunConfig, data: AudioVisualData, device: torch.device) -> AudioVisualNetwork:
+def trained_network(config: RunConfig, data: AudioVisualData, device: torch.device) -> MultimodalNetwork:
     """A run's best weights, in evaluation: batch norm keeps its running statistics."""
     network = build.build_network(config, data)
     network.load_state_dict(checkpoint.load(RunFolder(config.out).best_checkpoint)["network"])
     return network.to(device).eval()
 
 
-def objectives(network: AudioVisualNetwork, batches: Sequence[Batch]) -> dict[str, Objective]:
+def objectives(network: MultimodalNetwork, batches: Sequence[Batch]) -> dict[str, Objective]:
     """The fused cross-entropy, a mean over all samples in nats, as a function of each of WEIGHTS.
 
     Args:
@@ -74,17 +74,17 @@ def objectives(network: AudioVisualNetwork, batches: Sequence[Batch]) -> dict[st
     total = sum(len(batch.label) for batch in batches)
 
     def whole(batch: Batch) -> torch.Tensor:
-        logits = network(batch.audio, batch.visual).logits.fused
+        logits = network(*batch.inputs).logits.fused
         return F.cross_entropy(logits, batch.label, reduction="sum") / total
 
     with torch.no_grad():
-        features = [network(batch.audio, batch.visual).features for batch in batches]
-    audio, visual = (torch.cat([each[name] for each in features]) for name in ("audio", "visual"))
+        features = [network(*batch.inputs).features for batch in batches]
+    ready = [torch.cat([each[name] for each in features]) for name in network.encoders]
     labels = torch.cat([batch.label for batch in batches])
     fusion = list(network.fusion.parameters())
     encoders = [p for encoder in network.encoders.values() for p in encoder.parameters()]
     return {
-        "fusion": Objective([lambda: F.cross_entropy(network.fusion(audio, visual), labels)], fusion),
+        "fusion": Objective([lambda: F.cross_entropy(network.fusion(*ready), labels)], fusion),
         "all": Objective([functools.partial(whole, batch) for batch in batches], [*encoders, *fusion]),
     }
 

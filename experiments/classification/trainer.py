@@ -13,7 +13,7 @@ from iemf.classification.stage import ClassificationStage
 from iemf.classification.unimodal import UnimodalStage
 from iemf.data.base import AudioVisualData
 from iemf.global_norm import with_global_norms
-from iemf.network import AudioVisualNetwork
+from iemf.network import MultimodalNetwork
 from iemf.training import RunFolder, Trainer, TrainingOptions
 from iemf.unimodal import UnimodalNetwork
 
@@ -37,7 +37,7 @@ def trainer_of(config: RunConfig, data: AudioVisualData, folder: RunFolder, acce
 
 def stage_of(
     config: RunConfig,
-    network: AudioVisualNetwork | UnimodalNetwork,
+    network: MultimodalNetwork | UnimodalNetwork,
     data: AudioVisualData,
     optimizer: torch.optim.Optimizer,
     accelerator: Accelerator,

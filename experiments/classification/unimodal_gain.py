@@ -12,12 +12,21 @@ import functools
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Annotated, get_args
+from typing import Annotated
 
 import tyro
 
 from experiments.classification import compare, unimodal_gain_report
-from experiments.classification.options import ALONE, RULES, MethodName, Modality, RunConfig, defaults_of, resolve
+from experiments.classification.options import (
+    ALONE,
+    RULES,
+    MethodName,
+    Modality,
+    RunConfig,
+    defaults_of,
+    modalities_of,
+    resolve,
+)
 from experiments.classification.robustness import find_runs
 from experiments.classification.size import size_of
 from experiments.classification.unimodal_gain_report import Courses
@@ -44,9 +53,10 @@ class UnimodalGainConfig(GridOptions):
     """Of the runs that branches are taken from."""
     networks: Annotated[tuple[Network, ...] | None, tyro.conf.arg(aliases=["--network"])] = None
     """Of the runs', those to look at; all by default."""
-    modalities: tuple[Modality, ...] = get_args(Modality)
+    modalities: tuple[Modality, ...] | None = None
+    """Likewise."""
     seeds: tuple[int, ...] | None = None
-    """Of the runs', those to look at; all by default."""
+    """Likewise."""
     epochs: int | None = None
     """Of training on alone; as many as the runs' by default."""
     lr: float | None = None
@@ -69,7 +79,8 @@ def chosen(config: UnimodalGainConfig) -> list[RunConfig]:
     found, _ = find_runs(config.runs)
     networks = config.networks if config.networks is not None else tuple(dict.fromkeys(run.network for run in found))
     seeds = config.seeds if config.seeds is not None else tuple(sorted({run.seed for run in found}))
-    check_grid(replace(config, networks=networks, seeds=seeds), "networks", "modalities")
+    modalities = config.modalities if config.modalities is not None else modalities_of(found[0].dataset)
+    check_grid(replace(config, networks=networks, seeds=seeds, modalities=modalities), "networks", "modalities")
     runs = [run for run in found if run.method == config.method and run.network in networks and run.seed in seeds]
     if not runs:
         there = " ".join(dict.fromkeys(run.method for run in found))
@@ -114,7 +125,7 @@ def grid(config: UnimodalGainConfig, runs: Sequence[RunConfig]) -> list[RunConfi
     """The networks that never saw the other modality, and the branches; what must wait for the former aside."""
     out, found = config.out, []
     one_a_seed = list({(run.network, run.seed): run for run in runs}.values())
-    for modality in config.modalities:
+    for modality in config.modalities or modalities_of(runs[0].dataset):
         for run in one_a_seed:
             plain = alone(run, modality, out)
             total = run.epochs + further_epochs(config, run)

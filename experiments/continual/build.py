@@ -9,7 +9,7 @@ from torch import nn
 
 from experiments.continual.options import RunConfig
 from experiments.sweep.balance import PLAIN
-from experiments.sweep.build import balance_of, modulation_of
+from experiments.sweep.build import balance_of, heads_train, modulation_of
 from experiments.sweep.features import optimizer_of
 from experiments.sweep.options import schedule_of
 from experiments.sweep.runs import watch_of
@@ -58,7 +58,7 @@ def build_network(run: RunConfig, data: ContinualData) -> ContinualNetwork:
     torch.manual_seed(mix_seed(Stream.TASK, run.seed))
     make = functools.partial(activation, run)
     return ContinualNetwork(data.audio_size, data.visual_size, data.tasks[0].stop, run.features, make,
-                            train_encoders_by_heads=run.variant != "vanilla")  # fmt: skip
+                            train_encoders_by_heads=heads_train(run, run.balance or PLAIN))  # fmt: skip
 
 
 def spiking(network: ContinualNetwork) -> dict[str, nn.Module]:

@@ -34,10 +34,15 @@ def modulation_of(
     )  # fmt: skip
 
 
+def heads_train(run: Any, name: str) -> bool:
+    """Whether the heads' losses reach the encoders, in a run with the balancing method ``name``."""
+    return run.variant != "vanilla" or METHODS[name].needs_heads
+
+
 def balance_of(run: Any, name: str, network: Fusing, optimizer: torch.optim.Optimizer, seed: int) -> Method:
     """The balancing method ``name``, on a network that is already on its device; ``seed``: of its random numbers."""
     method = METHODS[name](network, seed=seed, recipe="released" if run.recipe == "released" else "paper")
-    if method.has_factors:
+    if method.has_factors or method.needs_optimizer:
         method.use_optimizer(optimizer, run.balance_scale)
     if method.has_schedule:
         method.use_epochs(run.epochs, run.method_epochs)

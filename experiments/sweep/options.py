@@ -47,10 +47,11 @@ class CommonOptions:
     """IEMF: a control in place of Eq. 10. A number: ξ is that, whatever the batch. shuffled: ξ of an earlier batch,
     drawn at random."""
     balance_scale: Literal["gradient", "step"] | None = None
-    """mslr, ogm-ge: what their factors multiply; by default the gradient for sgd, the step for adam and adamw."""
+    """mslr, ogm-ge, mmpareto, agm: what their factors multiply; by default the gradient for sgd, the step for adam and
+    adamw."""
     method_epochs: int | None = None
-    """mslr, ogm-ge, lfm: the length of run, in epochs, that their schedules in epochs are meant for; they are stretched
-    over --epochs. 100 by default, that of He et al. 2025."""
+    """mslr, ogm-ge, lfm, pmr, g-blending: the length of run, in epochs, that their schedules in epochs are meant for;
+    they are stretched over --epochs. 100 by default, that of He et al. 2025."""
     schedule: Kind | None = None
     """Of the learning rate. cosine: down to 0 at the end; plateau: a tenth whenever --patience epochs have brought no
     better validation, and after the third time the end, so that --epochs is an upper limit; step: a tenth at some

@@ -25,7 +25,7 @@ class AnswerNetwork(nn.Module):
         answers: how many there are.
         activation: makes the activations around the fusion layer: Tanh, Identity, or a spiking neuron.
         train_encoders_by_heads: True for joint learning and IEMF. False: the heads read what is attended to without
-            sending a gradient back, as linear probes (see :class:`iemf.network.AudioVisualNetwork`).
+            sending a gradient back, as linear probes (see :class:`iemf.network.MultimodalNetwork`).
     """
 
     def __init__(self, width: int, answers: int, activation: Callable[[], nn.Module] = nn.Tanh,
@@ -91,6 +91,11 @@ class Answering(nn.Module):
     def heads(self) -> dict[str, nn.Linear]:
         """By modality."""
         return self.answer.heads
+
+    @property
+    def train_encoders_by_heads(self) -> bool:
+        """Whether the heads' losses reach the encoders."""
+        return self.answer.train_encoders_by_heads
 
     @property
     def fusion(self) -> nn.Linear:

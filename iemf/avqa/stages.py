@@ -20,7 +20,7 @@ from iemf.coefficient import IGNORED
 from iemf.errors import UserError
 from iemf.network import Output
 from iemf.seeds import Stream, mix_seed
-from iemf.training.balanced import Asked, Balanced
+from iemf.training.balanced import Asked, Balanced, hold_out
 from iemf.training.batches import global_batches, in_turn, own_part, read_batches
 from iemf.training.chance import share_of_most_frequent
 from iemf.training.effects import BatchScores
@@ -107,17 +107,33 @@ class AnswerStage(Balanced, QuestionAnsweringStage):
     def __init__(self, *of_questions: Any, balance: Method | None = None) -> None:
         super().__init__(*of_questions)
         self.balance = balance or Method(self.module)
+        self.trained, self.held = hold_out(range(len(self.train)), self.balance.held_out, self.seed)
 
     @property
     def steps(self) -> int:
         """Of an epoch."""
-        return self.steps_of(len(self.train))
+        return self.steps_of(len(self.trained))
 
     def batches(self, epoch: int) -> Iterator[AVQABatch | PairedBatch]:
-        return read_batches(self.train.__getitems__, self.parts(len(self.train), epoch), self.device)
+        self.begin_epoch(epoch)
+        return self.in_order(epoch)
+
+    def in_order(self, epoch: int) -> Iterator[AVQABatch | PairedBatch]:
+        return read_batches(self.train.__getitems__, self.trained_parts(epoch), self.device)
+
+    def trained_parts(self, epoch: int) -> list[list[int]]:
+        """This process's batches of the rows that are trained on, in an epoch's order."""
+        return [[self.trained[place] for place in part] for part in self.parts(len(self.trained), epoch)]
+
+    def asked(self, rows: Sequence[int], epoch: int) -> Iterator[Asked]:
+        mine = in_turn(rows, self.accelerator)
+        parts = list(BatchSampler(mine, self.batch_size, drop_last=False))
+        for batch in read_batches(self.train.__getitems__, parts, self.device):
+            yield Asked(self.module(batch.audio, batch.visual, batch.words), batch.answer)
 
     def chance(self) -> float:
-        return share_of_most_frequent(self.train.answers)
+        answers = self.train.answers
+        return share_of_most_frequent(answers[self.trained] if self.held else answers)
 
     def answered(self, network: nn.Module, batch: AVQABatch) -> tuple[Output, dict[str, Tensor]]:
         """The output of a batch, and further losses by name."""
@@ -128,7 +144,7 @@ class AnswerStage(Balanced, QuestionAnsweringStage):
         logits, labels = output.logits, batch.answer
         losses = {"fused": self.balance.loss(F.cross_entropy(logits.fused, labels), output, labels, epoch)}
         losses |= {name: F.cross_entropy(each, labels) for name, each in logits.unimodal.items()} | further
-        return outcome_of(losses, logits, labels, output=Asked(output, labels))
+        return outcome_of(self.balance.weighted(losses, epoch), logits, labels, output=Asked(output, labels))
 
     def validate(self, epoch: int) -> tuple[Rank, dict[str, float]]:
         """Ranked by the share of questions answered rightly, then by the loss; ``balance`` sees the shares."""
@@ -162,7 +178,7 @@ class GroundedAnswerStage(AnswerStage):
         super().__init__(module, train, *others, balance=balance)
         check_videos(train, len(train.video_list), "videos")
 
-    def batches(self, epoch: int) -> Iterator[PairedBatch]:
+    def in_order(self, epoch: int) -> Iterator[PairedBatch]:
         split, times = self.train, torch.arange(self.train.features.times)
         own = split.places[:, None].expand(-1, len(times))
         others = draw_others(own, len(split.video_list), split.features.seconds, self.pairs(epoch))
@@ -170,7 +186,7 @@ class GroundedAnswerStage(AnswerStage):
         def read(rows: list[int]) -> PairedBatch:
             return PairedBatch(*split.__getitems__(rows), split.pictures(others.of(torch.tensor(rows)), times))
 
-        return read_batches(read, self.parts(len(split), epoch), self.device)
+        return read_batches(read, self.trained_parts(epoch), self.device)
 
     def answered(self, network: nn.Module, batch: PairedBatch) -> tuple[Output, dict[str, Tensor]]:
         output, matched = network(batch.audio, batch.visual, batch.words, batch.wrong)

@@ -6,11 +6,11 @@ Every module of this folder is imported, so a new method is one new file with ``
 import importlib
 import pkgutil
 
-from iemf.balance.base import METHODS, Accuracies, Fusing, Method, Readable, register
+from iemf.balance.base import METHODS, Accuracies, Fusing, Method, Readable, TrainingRows, register
 
 PAPER = ("concat", "mslr", "ogm_ge", "lfm")  # in the order of its tables
 
 for _name in dict.fromkeys((*PAPER, *(module.name for module in pkgutil.iter_modules(__path__)))):
     importlib.import_module(f"{__name__}.{_name}")
 
-__all__ = ["METHODS", "Accuracies", "Fusing", "Method", "Readable", "register"]
+__all__ = ["METHODS", "Accuracies", "Fusing", "Method", "Readable", "TrainingRows", "register"]

@@ -1,13 +1,14 @@
-"""LFM (Yang et al. 2024): learn the fused labels and pull the two modalities' predictions together.
+"""LFM (Yang et al. 2024): learn the fused labels and pull the modalities' predictions together.
 
     m = (p + q)/2,  p, q = softmax of the two heads' class logits
-    L_align = (KL(m||p) + KL(m||q)) / 2
+    L_align = (KL(m||p) + KL(m||q)) / 2      of M modalities: m the mean of all, L_align the mean of all M divergences
     loss = 2·(α1(e)·L_cls + (1 - α1(e))·L_align),  L_cls = CE(fused),  α1: a fixed polynomial of the epoch e
 
 L_cls is whatever loss of the fused logits the task has. The code released with He et al. 2025 instead adds L_align to
 it, with weight 1 and on the features.
 """
 
+import functools
 import math
 
 import torch
@@ -26,13 +27,12 @@ def classification_weight(epoch: float) -> float:
     return sum(coefficient * epoch**power for power, coefficient in enumerate(POLYNOMIAL))
 
 
-def alignment_loss(audio: Tensor, visual: Tensor) -> Tensor:
-    """L_align of two sets of logits [B, K], batch mean, in nats; 0 where both softmaxes agree."""
-    log_p, log_q = audio.log_softmax(1), visual.log_softmax(1)
-    log_m = torch.logaddexp(log_p, log_q) - math.log(2)
-    kl_p = F.kl_div(log_p, log_m, reduction="batchmean", log_target=True)
-    kl_q = F.kl_div(log_q, log_m, reduction="batchmean", log_target=True)
-    return (kl_p + kl_q) / 2
+def alignment_loss(*logits: Tensor) -> Tensor:
+    """L_align of two or more sets of logits [B, K], batch mean, in nats; 0 where all softmaxes agree."""
+    logs = [each.log_softmax(1) for each in logits]
+    log_m = functools.reduce(torch.logaddexp, logs) - math.log(len(logs))
+    divergences = [F.kl_div(log_p, log_m, reduction="batchmean", log_target=True) for log_p in logs]
+    return functools.reduce(torch.add, divergences) / len(logs)
 
 
 @register("lfm", "LFM")
@@ -43,8 +43,8 @@ class LFM(Method):
 
     def loss(self, fused: Tensor, output: Readable, labels: Tensor, epoch: int) -> Tensor:
         if self.recipe == "released":
-            return fused + alignment_loss(output.features["audio"], output.features["visual"])
+            return fused + alignment_loss(*output.features.values())
         # Re-read the heads: a vanilla network's own head logits carry no gradient to the encoders.
-        audio, visual = (head(output.features[name]) for name, head in self.network.heads.items())
+        logits = [head(output.features[name]) for name, head in self.network.heads.items()]
         weight = classification_weight(self.at(epoch))
-        return 2 * (weight * fused + (1 - weight) * alignment_loss(audio, visual))
+        return 2 * (weight * fused + (1 - weight) * alignment_loss(*logits))

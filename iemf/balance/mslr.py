@@ -1,6 +1,6 @@
 """MSLR (Yao & Mihalcea 2022): each modality learns at its own rate.
 
-    g_m <- c_m · ρ_m · g_m    for encoder and head of m = audio, visual;  c_a = 0.9, c_v = 1.1
+    g_m <- c_m · ρ_m · g_m    for encoder and head of m;  c_a = 0.9, c_v = 1.1, of any other modality 1
     ρ_m = acc_m / mean(acc_m of the previous 5 epochs);  1 until there are 5;  in epochs 0-50 of 100
 
 acc_m is the validation accuracy of m's head after the latest epoch. The first one with 5 before it is that of epoch 5
@@ -37,18 +37,18 @@ class MSLR(Method):
 
     def __init__(self, network: Fusing, seed: int = 0, recipe: str = "paper") -> None:
         super().__init__(network, seed, recipe)
-        self.history: dict[str, list[float]] = {modality: [] for modality in RATE}
+        self.history: dict[str, list[float]] = {modality: [] for modality in network.heads}
 
     def parameters_by_modality(self) -> dict[str, list[nn.Parameter]]:
         """Of each encoder and its head."""
         network = self.network
-        return {m: [*network.encoders[m].parameters(), *network.heads[m].parameters()] for m in RATE}
+        return {m: [*network.encoders[m].parameters(), *head.parameters()] for m, head in network.heads.items()}
 
     def on_gradients(self, output: Readable, labels: Tensor, epoch: int) -> None:
         if self.at(epoch) > LAST_EPOCH:
             return
         for modality, scaling in self.scalings.items():
-            scaling.apply(RATE[modality] * accuracy_ratio(self.history[modality]))
+            scaling.apply(RATE.get(modality, 1.0) * accuracy_ratio(self.history[modality]))
 
     def on_validation(self, accuracies: Accuracies, epoch: int) -> None:
         for modality, history in self.history.items():

@@ -1,7 +1,7 @@
 """OGM-GE (Peng et al. 2022): slow down the modality that is ahead, and add noise to generalise.
 
-    s_m = Σ_i softmax(out_m)[y_i],  out_m = W_m z_m + b/2         what the fusion owes to modality m
-    ρ_v = s_v / s_a,  ρ_a = s_a / s_v
+    s_m = Σ_i softmax(out_m)[y_i],  out_m = W_m z_m + b/M         what the fusion owes to modality m of M
+    ρ_m = s_m / mean of the others' s                             ρ_v = s_v / s_a, ρ_a = s_a / s_v where M = 2
     k_m = 1 - tanh(α·ρ_m)  if ρ_m > 1  else  1                    α = 0.8
     g  <- k_m·g + N(0, std(g) + 1e-8)                             encoder convolutions (4-D weights), epochs 0-50 of 100
 
@@ -21,18 +21,29 @@ from iemf.modulation import add_gradient_noise, deviation
 from iemf.processes import sum_over_processes
 
 ALPHA = 0.8
-MODALITIES = ("audio", "visual")
 LAST_EPOCH = 50
 
 
-def discrepancy_coefficients(audio: Tensor, visual: Tensor, alpha: float = ALPHA) -> tuple[Tensor, Tensor]:
-    """(k_a, k_v) from the scores s_a, s_v (0-dim, >= 0); at most one of them is below 1."""
-    ratio_visual = visual / audio
+def discrepancy_ratios(*scores: Tensor) -> tuple[Tensor, ...]:
+    """ρ of each modality from the scores s (0-dim, >= 0, two or more)."""
+    if len(scores) == 2:  # one division, whose inverse is the other ratio
+        second = scores[1] / scores[0]
+        return 1 / second, second
+    total = sum(scores)
+    return tuple(score / ((total - score) / (len(scores) - 1)) for score in scores)
+
+
+def discrepancy_coefficients(*scores: Tensor, alpha: float = ALPHA) -> tuple[Tensor, ...]:
+    """k of each modality from the scores s (0-dim, >= 0, two or more); of two modalities at most one is below 1.
+
+    >>> [round(k.item(), 3) for k in discrepancy_coefficients(*torch.tensor([3.0, 2.0, 1.0]))]  # ρ = 2, 1, 0.4
+    [0.078, 1.0, 1.0]
+    """
 
     def coefficient(ratio: Tensor) -> Tensor:
         return torch.where(ratio > 1, 1 - torch.tanh(alpha * ratio), torch.ones_like(ratio))
 
-    return coefficient(1 / ratio_visual), coefficient(ratio_visual)
+    return tuple(map(coefficient, discrepancy_ratios(*scores)))
 
 
 def scaled_weights(encoder: nn.Module) -> list[nn.Parameter]:
@@ -55,7 +66,7 @@ class OGMGE(Method):
 
     def parameters_by_modality(self) -> dict[str, list[nn.Parameter]]:
         """Weights of each encoder."""
-        return {modality: scaled_weights(self.network.encoders[modality]) for modality in MODALITIES}
+        return {modality: scaled_weights(encoder) for modality, encoder in self.network.encoders.items()}
 
     @torch.no_grad()
     def on_gradients(self, output: Readable, labels: Tensor, epoch: int) -> None:
@@ -71,10 +82,10 @@ class OGMGE(Method):
         if self.noisy:
             add_gradient_noise(gradients, deviations, self.generator)
 
-    def coefficients(self, output: Readable, labels: Tensor) -> tuple[Tensor, Tensor]:
-        """(k_a, k_v) of the global batch."""
+    def coefficients(self, output: Readable, labels: Tensor) -> tuple[Tensor, ...]:
+        """k of each modality, of the global batch."""
         parts = self.network.contributions({modality: z.float() for modality, z in output.features.items()})
-        scores = torch.stack([true_class_probability(parts[modality], labels).sum() for modality in MODALITIES])
+        scores = torch.stack([true_class_probability(parts[m], labels).sum() for m in self.network.encoders])
         return discrepancy_coefficients(*sum_over_processes(scores))
 
     def state_dict(self) -> dict:

@@ -30,7 +30,7 @@ def evaluate(network: nn.Module, front_end: nn.Module, loader: DataLoader, accel
     front_end.eval()
     parts, scores, names = [], [], ()
     for batch in loader:
-        logits = network(*front_end(batch.audio, batch.visual)).logits
+        logits = network(*front_end(*batch.inputs)).logits
         names = tuple(logits.named())
         correct = [(each.argmax(1) == batch.label).double() for each in logits.named().values()]
         loss = F.cross_entropy(logits.fused.float(), batch.label, reduction="none").double()

@@ -1,9 +1,11 @@
 """What stages of classification share: the three splits of a data set, in batches, and how a network does on them."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
+import torch
 from accelerate import Accelerator
 from torch import nn
+from torch.utils.data import Subset
 
 from iemf.classification.evaluate import Evaluation, evaluate
 from iemf.data.base import AudioVisualData, Batch, evaluation_loader, training_loader
@@ -24,6 +26,7 @@ class Splits(StageDefaults):
         accelerator: of the run.
         workers: processes that read files.
         whole_batches: leave out the last training batch if it is not full.
+        rows: of the training split, those that are trained on; by default all.
     """
 
     def __init__(
@@ -35,17 +38,25 @@ class Splits(StageDefaults):
         accelerator: Accelerator,
         workers: int = 0,
         whole_batches: bool = False,
+        rows: Sequence[int] | None = None,
     ) -> None:
         super().__init__()
         self.module, self.data, self.accelerator = module, data, accelerator
-        self.train_loader, self.sampler = training_loader(data.train, batch_size, seed, workers, whole_batches,
+        self.trained = range(len(data.train)) if rows is None else rows
+        some = len(self.trained) < len(data.train)
+        of_train = Subset(data.train, self.trained) if some else data.train
+        self.train_loader, self.sampler = training_loader(of_train, batch_size, seed, workers, whole_batches,
                                                           accelerator)  # fmt: skip
-        self.steps, self.batch_size = len(self.train_loader), batch_size
+        self.steps, self.batch_size, self.workers = len(self.train_loader), batch_size, workers
         evaluations = [evaluation_loader(split, batch_size, workers) for split in (data.val, data.test)]
         self.val_loader, self.test_loader = accelerator.prepare(*evaluations)
         self.front_end = data.front_end.to(accelerator.device)
 
     def batches(self, epoch: int) -> Iterator[Batch]:
+        return self.in_order(epoch)
+
+    def in_order(self, epoch: int) -> Iterator[Batch]:
+        """The training batches of an epoch."""
         self.data.set_epoch(epoch)
         self.sampler.epoch = epoch
         self.front_end.train()
@@ -53,7 +64,10 @@ class Splits(StageDefaults):
 
     def chance(self) -> float | None:
         labels = getattr(self.data.train, "labels", None)  # a data set of one's own may have none
-        return None if labels is None else share_of_most_frequent(labels)
+        if labels is None:
+            return None
+        some = len(self.trained) < len(labels)
+        return share_of_most_frequent(torch.as_tensor(labels)[self.trained] if some else labels)
 
     def validate(self, epoch: int) -> tuple[Rank, dict[str, float]]:
         """Ranked by the fused accuracy, then by its loss."""

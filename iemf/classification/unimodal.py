@@ -42,6 +42,6 @@ class UnimodalStage(Splits):
         self.label_smoothing = label_smoothing
 
     def loss(self, network: nn.Module, batch: Batch, epoch: int) -> Outcome:
-        logits, labels = network(*self.front_end(batch.audio, batch.visual)).logits, batch.label
+        logits, labels = network(*self.front_end(*batch.inputs)).logits, batch.label
         loss = F.cross_entropy(logits.fused, labels, label_smoothing=self.label_smoothing)
         return outcome_of({"fused": loss}, logits, labels)

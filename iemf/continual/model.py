@@ -83,7 +83,7 @@ class ContinualNetwork(nn.Module):
         features: F.
         activation: makes the activation behind each projection: ReLU, a spiking neuron, or nn.Identity.
         train_encoders_by_heads: True for joint learning and IEMF. False: the heads read the features without sending a
-            gradient back, as linear probes (see :class:`iemf.network.AudioVisualNetwork`).
+            gradient back, as linear probes (see :class:`iemf.network.MultimodalNetwork`).
     """
 
     def __init__(
@@ -138,6 +138,10 @@ class ContinualNetwork(nn.Module):
     def fusion(self) -> GrowingLinear:
         """The classifier, which IEMF modulates."""
         return self.classifier
+
+    def fuse(self, features: Mapping[str, Tensor]) -> Tensor:
+        """The fused logits [B, C] of features [B, F] by modality."""
+        return self.classifier(features["audio"] + features["visual"])
 
     splits = True  # W (f_a + f_v) + b
 

@@ -17,7 +17,7 @@ from iemf.continual.model import ContinualNetwork, ContinualOutput
 from iemf.errors import Diverged, UserError
 from iemf.logits import FUSED, Logits
 from iemf.seeds import Stream, mix_seed
-from iemf.training.balanced import Asked, Balanced
+from iemf.training.balanced import Asked, Balanced, hold_out
 from iemf.training.batches import global_batches, in_turn, own_part, read_batches
 from iemf.training.chance import share_of_most_frequent
 from iemf.training.effects import BatchScores
@@ -65,12 +65,27 @@ class TaskStage(Balanced, StageDefaults):
         self.exemplars, self.portion, self.accelerator = list(exemplars), portion, accelerator
         self.balance = balance or Method(module)
         self.name, self.about = f"task {task}", {"task": task}
-        self.rows = data.train.rows_of(data.tasks[task])
+        self.rows, self.held = hold_out(data.train.rows_of(data.tasks[task]), self.balance.held_out, portion.seed, task)
         self.steps = len(global_batches(self.rows, portion.batch_size, accelerator))
         self.old_slices = [slice(classes.start, classes.stop) for classes in data.tasks[:task]]
 
+    @property
+    def trained(self) -> list[int]:
+        """Rows of the task, and exemplars of the tasks before it."""
+        return self.rows + self.exemplars
+
     def batches(self, epoch: int) -> Iterator[tuple[int, FeatureBatch]]:
         """(B_c, batch): shuffled samples of the task, and exemplars behind them."""
+        self.begin_epoch(epoch)
+        return self.in_order(epoch)
+
+    def asked(self, rows: Sequence[int], epoch: int) -> Iterator[Asked]:
+        mine = in_turn(rows, self.accelerator)
+        parts = list(BatchSampler(mine, self.portion.batch_size, drop_last=False))
+        for audio, visual, labels in read_batches(self.data.train.__getitems__, parts, self.accelerator.device):
+            yield Asked(self.module(audio, visual), labels)
+
+    def in_order(self, epoch: int) -> Iterator[tuple[int, FeatureBatch]]:
         parts = [(own_part(rows, self.accelerator), own_part(beside, self.accelerator))
                  for rows, beside in self.parts(epoch)]  # fmt: skip
         read = read_batches(self.data.train.__getitems__, [rows + beside for rows, beside in parts],
@@ -99,6 +114,7 @@ class TaskStage(Balanced, StageDefaults):
         output = network(audio, visual)
         losses, further = self._losses(output, audio, visual, labels, current)
         losses[FUSED] = self.balance.loss(losses[FUSED], output, labels, epoch)
+        losses = self.balance.weighted(losses, epoch)
         if epoch not in self.portion.head_window:
             losses = {name: loss if name == FUSED else 0 * loss for name, loss in losses.items()}
         evidence = self._evidence_of_new(output.logits, labels, current)

@@ -1,6 +1,9 @@
-"""What a data set hands to training: three splits of (audio, visual, label), and a front end for the device."""
+"""What a data set hands to training: three splits of (audio, visual, label), and a front end for the device.
 
-from collections.abc import Callable, Iterator, Sequence
+A data set with more modalities than these two has them behind the label.
+"""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
@@ -22,13 +25,31 @@ class Batch(NamedTuple):
     visual: Tensor
     label: Tensor
 
+    @property
+    def inputs(self) -> tuple[Tensor, Tensor]:
+        """What the front end takes."""
+        return self.audio, self.visual
+
+
+class MultimodalBatch(NamedTuple):
+    """Of more than two modalities: audio, visual and the others, [B, ...] each; label [B] int64."""
+
+    inputs: tuple[Tensor, ...]
+    label: Tensor
+
+
+def batch_of(inputs: Sequence[Tensor], label: Tensor) -> Batch | MultimodalBatch:
+    """From the modalities in order."""
+    return Batch(*inputs, label) if len(inputs) == 2 else MultimodalBatch(tuple(inputs), label)
+
 
 @dataclass
 class AudioVisualData:
     """A data set ready to train on.
 
-    ``front_end`` maps (audio, visual) as the loader gives them to what the encoders take, on the device and once a
-    batch; in training mode it may augment. ``set_epoch`` is called before every training epoch.
+    ``front_end`` maps (audio, visual, ...) as the loader gives them to what the encoders take, on the device and once a
+    batch; in training mode it may augment. ``set_epoch`` is called before every training epoch. ``further_channels``:
+    those of the modalities beyond audio and visual, by name.
     """
 
     name: str
@@ -41,13 +62,19 @@ class AudioVisualData:
     front_end: nn.Module
     set_epoch: Callable[[int], None] = field(default=lambda epoch: None)
     about: dict = field(default_factory=dict)  # sizes and sources, for the record of a run
+    further_channels: Mapping[str, int] = field(default_factory=dict)
+
+    @property
+    def channels(self) -> dict[str, int]:
+        """Of every modality's input, by name, in the order of a batch."""
+        return {"audio": self.audio_channels, "visual": self.visual_channels, **self.further_channels}
 
 
 class KeepInputs(nn.Module):
     """The front end of data that come ready."""
 
-    def forward(self, audio: Tensor, visual: Tensor) -> tuple[Tensor, Tensor]:
-        return audio, visual
+    def forward(self, *inputs: Tensor) -> tuple[Tensor, ...]:
+        return inputs
 
 
 class EpochSampler(Sampler[int]):
@@ -64,12 +91,15 @@ class EpochSampler(Sampler[int]):
         return iter(torch.randperm(self.count, generator=generator).tolist())
 
 
-def _collate(samples: Batch | list[Batch]) -> Batch:
+def _collate(samples: Batch | MultimodalBatch | list) -> Batch | MultimodalBatch:
     """A data set with ``__getitems__`` returns a whole batch; others a list of samples."""
-    if isinstance(samples, Batch):
+    if isinstance(samples, Batch | MultimodalBatch):
         return samples
-    audio, visual, label = zip(*samples, strict=True)
-    return Batch(default_collate(audio), image.stack(visual), default_collate(label))
+    if isinstance(samples[0], MultimodalBatch):
+        samples = [(*sample.inputs[:2], sample.label, *sample.inputs[2:]) for sample in samples]
+    audio, visual, label, *further = zip(*samples, strict=True)
+    others = map(default_collate, further)
+    return batch_of((default_collate(audio), image.stack(visual), *others), default_collate(label))
 
 
 class OwnBatches(Sampler[list[int]]):
@@ -122,6 +152,11 @@ def training_loader(
         loader = prepare_data_loader(loader, accelerator.device, num_processes=1, process_index=0, put_on_device=True,
                                      non_blocking=True)  # fmt: skip
     return loader, sampler
+
+
+def rows_loader(dataset: Dataset, parts: list[list[int]], workers: int = 0) -> DataLoader:
+    """Batches of these rows, in order, on the CPU."""
+    return DataLoader(dataset, batch_sampler=parts, num_workers=workers, collate_fn=_collate)
 
 
 def evaluation_loader(dataset: Dataset, batch_size: int, workers: int = 0) -> DataLoader:

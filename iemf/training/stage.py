@@ -1,7 +1,7 @@
 """What the loop asks of what it trains: the one face that classification, every task of class-incremental learning and
 both stages of question answering show it."""
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any, NamedTuple, Protocol
 
 from torch import Tensor, nn
@@ -31,6 +31,7 @@ class Outcome(NamedTuple):
     totals: dict[str, Tensor]
     evidence: Evidence | None = None  # None where there is no fusion to modulate
     output: Any = None
+    losses: Mapping[str, Tensor] = {}  # by name, whose sum is ``loss`` but for what has no name
 
 
 class Stage(Protocol):
@@ -52,6 +53,10 @@ class Stage(Protocol):
 
     def loss(self, network: nn.Module, batch: Any, epoch: int) -> Outcome:
         """Of one batch. ``network`` is ``module``, or its wrapper for several processes: call it, and nothing else."""
+        ...
+
+    def before_backward(self, outcome: Outcome, scale: Callable[[Tensor], Tensor]) -> None:
+        """Look at the losses before backward, which ``scale`` multiplies in mixed precision; the graph has to stay."""
         ...
 
     def on_gradients(self, outcome: Outcome, epoch: int) -> None:
@@ -86,6 +91,9 @@ class StageDefaults:
     def __init__(self) -> None:
         self.about: dict[str, int] = {}
         self.modulation: InverseEffectiveness | None = None
+
+    def before_backward(self, outcome: Outcome, scale: Callable[[Tensor], Tensor]) -> None:
+        """Nothing."""
 
     def on_gradients(self, outcome: Outcome, epoch: int) -> None:
         """Nothing."""

@@ -1,6 +1,7 @@
 """The one training step, whatever is trained and whoever asks: the loop, a plan's estimate, a benchmark.
 
-forward and losses - backward - unscale - the stage's gradient hook - ξ on the fusion layer - clip - optimiser
+forward and losses - the stage's look at them - backward - unscale - the stage's gradient hook - ξ on the fusion layer -
+clip - optimiser
 """
 
 from collections.abc import Callable, Mapping
@@ -43,6 +44,11 @@ class Window:
 EVERY_EPOCH = Window()
 
 
+def unscaled(loss: Tensor) -> Tensor:
+    """A loss in full precision goes backward as it is."""
+    return loss
+
+
 class Step:
     """A training step of a stage: call it with a batch and the epoch.
 
@@ -74,11 +80,13 @@ class Step:
         scaled = accelerator.scaler is not None
         self.update, self.backward = (optimizer, accelerator.backward) if scaled else (plain, Tensor.backward)
         self.zero_grad = plain.zero_grad
+        self.scale = accelerator.scaler.scale if scaled else unscaled
         self.modulation, self.window, self.clip_norm, self.clip_first = modulation, window, clip_norm, clip_first
 
     def __call__(self, batch: Any, epoch: int) -> dict[str, Tensor]:
         """Named totals of the batch, 0-dim on the device; nothing waits for it."""
         outcome = self.stage.loss(self.network, batch, epoch)
+        self.stage.before_backward(outcome, self.scale)
         loss = outcome.loss
         if self.accelerator.num_processes > 1:
             loss = loss * weight_of_part(outcome.samples, loss.device)
@@ -199,4 +207,5 @@ def outcome_of(
     """
     loss = reduce(torch.add, losses.values() if further is None else (*losses.values(), further))
     named = {"loss": loss} | {f"loss_{name}": value for name, value in losses.items()}
-    return Outcome(loss, len(labels), named_totals(named, logits, labels), evidence or Evidence(logits, labels), output)
+    totals = named_totals(named, logits, labels)
+    return Outcome(loss, len(labels), totals, evidence or Evidence(logits, labels), output, losses)

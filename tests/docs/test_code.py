@@ -63,7 +63,7 @@ def methods():
 
 
 def test_the_page_has_as_many_blocks_as_are_tested():
-    assert len(EXTENDING) == 6
+    assert len(EXTENDING) == 7
 
 
 def test_the_method_of_the_page_slows_the_encoder_that_is_ahead(methods, make_network, batch):
@@ -143,3 +143,9 @@ def test_the_backend_of_the_page_gives_the_reference_s_spikes():
 
 def test_the_encoders_of_the_page_make_a_network():
     assert run_block(5)["output"].logits.fused.shape == (2, 10)
+
+
+def test_a_third_encoder_is_one_more_entry():
+    logits = run_block(6, run_block(5))["output"].logits
+    assert list(logits.unimodal) == ["audio", "visual", "depth"]
+    assert logits.fused.shape == (2, 10)

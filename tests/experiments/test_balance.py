@@ -1,8 +1,11 @@
 """A balancing method is one word in every task's program: --balance."""
 
+from types import SimpleNamespace
+
 import pytest
 
 from experiments.sweep import command_line
+from experiments.sweep.build import heads_train
 from iemf.balance import METHODS
 from iemf.files import read_json
 from iemf.training import RunFolder, Step, checkpoint
@@ -10,8 +13,9 @@ from tests.experiments import helpers
 from tests.experiments.test_same_in_all_tasks import TASKS
 
 BALANCES = [(name, balance) for name, balances in
-            (("compare", ("concat", "mslr", "ogm-ge", "lfm")), ("continual", ("mslr", "ogm-ge", "lfm")),
-             ("avqa", ("mslr", "ge", "lfm"))) for balance in balances]  # fmt: skip
+            (("compare", ("concat", "mslr", "ogm-ge", "lfm", "mmpareto", "agm", "pmr", "g-blending")),
+             ("continual", ("mslr", "ogm-ge", "lfm", "mmpareto", "agm", "pmr", "g-blending")),
+             ("avqa", ("mslr", "ge", "lfm", "mmpareto", "pmr", "g-blending"))) for balance in balances]  # fmt: skip
 
 
 def part_of(task, balance):
@@ -116,7 +120,10 @@ def test_factors_are_on_adams_step_and_on_its_gradient_if_told(task, digits_qa, 
 
 
 def test_options_of_balancing_are_refused_without_it(task, digits_qa, tmp_path):
-    for option, value, who in (("--balance-scale", "step", "mslr, ogm-ge, ogm"), ("--method-epochs", 9, "mslr")):
+    for option, value, who in (
+        ("--balance-scale", "step", "mslr, ogm-ge, agm, mmpareto, ogm"),
+        ("--method-epochs", 9, "mslr"),
+    ):
         code, _, err = task.sweep(digits_qa, option, value, "--out", tmp_path)
         assert code == 2
         assert f"{option} {value} is read with --balance {who}" in err
@@ -141,9 +148,29 @@ def test_where_the_fusion_does_not_split_ogm_ge_is_refused(digits_qa, tmp_path):
     assert "--balance ogm-ge needs a fusion whose logits split by modality" in err
     assert "leave it out" in err
     assert not (tmp_path / "out").exists()
+    code, _, err = TASKS["avqa"].sweep(digits_qa, "--balance", "agm", "--out", tmp_path / "out")
+    assert (code, len(err.splitlines())) == (2, 1)
+    assert "--balance agm needs a fusion that reads the modalities' features alone" in err
 
 
 def test_training_one_classifier_knows_the_word_too():
     kind = command_line.configs()["classification"]
     assert command_line.parse(kind, ["--balance", "mslr"], "train") == command_line.parse(
         kind, ["--method", "mslr"], "train")  # fmt: skip
+
+
+@pytest.mark.parametrize("name", METHODS)
+def test_heads_train_the_encoders_where_the_method_or_the_variant_says_so(name):
+    for variant in ("vanilla", "joint", "iemf"):
+        run = SimpleNamespace(variant=variant)
+        assert heads_train(run, name) == (variant != "vanilla" or name in ("mmpareto", "g-blending"))
+
+
+def test_vanilla_of_a_rule_for_the_heads_losses_is_joint_learning(task, digits_qa, tmp_path):
+    runs = task.runs(digits_qa, "--variants", "vanilla", "joint", "--balance", "mmpareto", "concat", "--out", tmp_path)
+    losses = {}
+    for run in runs:
+        task.train(run)
+        losses[run.balance, run.variant] = RunFolder(run.out).metrics()[-1]["loss_fused"]
+    assert losses["mmpareto", "vanilla"] == losses["mmpareto", "joint"]
+    assert losses[None, "vanilla"] != losses[None, "joint"]

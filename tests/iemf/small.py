@@ -151,14 +151,18 @@ def classification_stage(
 
 def classification_trainer(
     path, accelerator: Accelerator, optimizer="sgd", iemf=False, epochs=3, drop=None, lr=0.02, momentum=0.9,
-    weight_decay=1e-4, clip_norm=None, **of_stage,
+    weight_decay=1e-4, clip_norm=None, meant=None, **of_stage,
 ) -> Trainer:  # fmt: skip
-    """Of :func:`classification_stage`; ``drop``: the epoch from which on the learning rate is a tenth."""
+    """Of :func:`classification_stage`; ``drop``: the epoch from which on the learning rate is a tenth; ``meant``: of
+    how many epochs the method's schedule is."""
     stage = classification_stage(accelerator, **of_stage)
     parameters, common = stage.module.parameters(), {"lr": lr, "weight_decay": weight_decay}
     made = {"sgd": lambda: torch.optim.SGD(parameters, momentum=momentum, **common),
             "adam": lambda: torch.optim.Adam(parameters, **common),
             "adamw": lambda: torch.optim.AdamW(parameters, **common)}[optimizer]()  # fmt: skip
+    if stage.balance.has_factors or stage.balance.needs_optimizer:
+        stage.balance.use_optimizer(made)
+    stage.balance.use_epochs(epochs, epochs if meant is None else meant)
     released = of_stage.get("recipe") == "released"
     modulation = make_modulation(stage.module.fusion.parameters(), made, released=released) if iemf else None
     schedule = Schedule() if drop is None else Schedule("step", drops=(drop,))

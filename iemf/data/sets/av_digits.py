@@ -10,6 +10,7 @@ and a visual signal-to-noise ratio, anew each training epoch, once and for all i
 
 import gzip
 import importlib.util
+from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
@@ -18,7 +19,7 @@ import torch.nn.functional as F
 from torch import Tensor
 from torch.utils.data import Dataset
 
-from iemf.data.base import AudioVisualData, Batch, KeepInputs
+from iemf.data.base import AudioVisualData, Batch, KeepInputs, MultimodalBatch, batch_of
 from iemf.data.noise import Noise, add_noise, draw_snr, standardise
 from iemf.errors import UserError
 from iemf.seeds import Stream, mix_seed
@@ -106,31 +107,42 @@ def pair_indices(sound_digits: Tensor, image_digits: Tensor) -> dict[str, tuple[
 class NoisyPairs(Dataset):
     """Clean pairs plus noise that depends on ``seed`` alone: call ``draw`` to draw it anew.
 
-    Each sample draws its audio and its visual SNR uniformly from the ranges of ``noise`` and is scaled back to
-    unit variance, so that its level does not give the SNR away. Other ranges scale the same random numbers.
+    Each sample draws an SNR of every modality uniformly from the ranges of ``noise`` and is scaled back to
+    unit variance, so that its level does not give the SNR away. Other ranges scale the same random numbers. Modalities
+    beyond audio and visual are pictures, and have the ranges of ``noise.visual``.
     """
 
-    def __init__(self, audio: Tensor, visual: Tensor, labels: Tensor, noise: Noise, seed: int) -> None:
-        self.clean = {"audio": audio, "visual": visual}
+    def __init__(
+        self,
+        audio: Tensor,
+        visual: Tensor,
+        labels: Tensor,
+        noise: Noise,
+        seed: int,
+        further: Mapping[str, Tensor] | None = None,
+    ) -> None:
+        self.clean = {"audio": audio, "visual": visual, **(further or {})}
         self.labels, self.noise = labels, noise
         self.draw(seed)
 
     def draw(self, seed: int) -> None:
         """Replace the noise of every sample by that of ``seed``."""
         generator = torch.Generator().manual_seed(seed)
-        self.snr = {m: draw_snr(len(self.labels), *getattr(self.noise, m), generator) for m in self.clean}
+        self.snr = {
+            m: draw_snr(len(self.labels), *getattr(self.noise, m, self.noise.visual), generator) for m in self.clean
+        }
         self.noisy = {m: standardise(add_noise(x, self.snr[m], generator)) for m, x in self.clean.items()}
 
     def __len__(self) -> int:
         return len(self.labels)
 
-    def __getitem__(self, index: int) -> Batch:
-        return Batch(self.noisy["audio"][index], self.noisy["visual"][index], self.labels[index])
+    def __getitem__(self, index: int) -> Batch | MultimodalBatch:
+        return batch_of([x[index] for x in self.noisy.values()], self.labels[index])
 
-    def __getitems__(self, indices: list[int]) -> Batch:
+    def __getitems__(self, indices: list[int]) -> Batch | MultimodalBatch:
         """A whole batch in one gather."""
         rows = torch.tensor(indices)
-        return Batch(self.noisy["audio"][rows], self.noisy["visual"][rows], self.labels[rows])
+        return batch_of([x[rows] for x in self.noisy.values()], self.labels[rows])
 
 
 def load(seed: int = 0, noise: Noise = NOISE, test_noise: Noise | None = None) -> AudioVisualData:

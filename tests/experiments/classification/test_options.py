@@ -98,7 +98,7 @@ def test_what_the_factors_of_a_method_multiply(options, expected):
             {"method": "lfm", "balance_scale": "step"},
             "--balance-scale step is read with --method mslr, ogm-ge, ogm only",
         ),
-        ({"frames": 3}, "--frames 3 is read with data sets other than av-digits only"),
+        ({"frames": 3}, "--frames 3 is read with data sets that are not embedded only"),
         ({"workers": 2}, "--workers 2"),
         ({"dataset": "folder"}, "--dataset folder needs --data-root"),
         ({"snr_audio": ()}, "--snr-audio "),

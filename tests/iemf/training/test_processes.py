@@ -95,6 +95,15 @@ def train_classification(path, accelerator):
     return run.stage.module, run.history, run.stage.test()[0]
 
 
+def train_balanced(method, **options):
+    def train(path, accelerator):
+        run = classification_trainer(path, accelerator, method=method, iemf=True, epochs=2, batch_size=10, **options)
+        run.fit()
+        return run.stage.module, run.history, run.stage.state_dict()
+
+    return train
+
+
 def train_tasks(path, accelerator):
     run = learner(path, accelerator, AVCIL(), lambda n, o, _: make_modulation(n.classifier.parameters(), o), epochs=1)
     matrix = run.fit()
@@ -115,6 +124,10 @@ def match_network():
 
 TRAININGS = {
     "classification, ogm-ge": train_classification,
+    "classification, mmpareto": train_balanced("mmpareto"),
+    "classification, agm": train_balanced("agm", snn=True),
+    "classification, pmr": train_balanced("pmr"),
+    "classification, g-blending": train_balanced("g-blending", optimizer="adam", lr=1e-3),
     "tasks, av-cil": train_tasks,
     "match": lambda path, a: train_questions(path, a, MatchStage, match_network()),
     "answer, baseline": lambda path, a: train_questions(path, a, AnswerStage, avqa_network(Baseline)),
@@ -215,6 +228,12 @@ def test_two_processes_train_one_network(replicas, name):
     assert len(timeless[0]) == (3 if name.startswith("tasks") else 2)
     assert RunFolder(replicas.folder / name).metrics() == first["history"]  # written once, by the first
     assert all((record["xi"] is None) == (name == "match") for record in timeless[0])
+
+
+@pytest.mark.parametrize("name", ["agm", "pmr", "g-blending"])
+def test_a_methods_state_is_the_same_on_every_replica(replicas, name):
+    first, second = (found[f"classification, {name}"]["told"] for found in replicas.found)
+    torch.testing.assert_close(first, second, rtol=0, atol=0)
 
 
 @pytest.mark.parametrize("name", ["classification, ogm-ge", "answer, baseline", "answer, st-avqa"])
