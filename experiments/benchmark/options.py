@@ -19,8 +19,8 @@ class BenchmarkConfig:
     """What to time."""
 
     what: Annotated[Literal["lif", "step", "methods", "loader", "features", "avqa"], tyro.conf.Positional]
-    """lif: forward and backward of the neuron; step: a training step of the audio-visual ResNet-18; methods: one of each
-    balancing method; loader: reading clips, raw and prepared; features, avqa: reading those of class-incremental
+    """lif: forward and backward of the neuron; step: a training step of the audio-visual ResNet-18; methods: one of
+    each balancing method; loader: reading clips, raw and prepared; features, avqa: reading those of class-incremental
     learning and of question answering beside their steps. The last four take --repeats and --out alone, and --device,
     but for loader."""
     repeats: int = 15
