@@ -91,12 +91,8 @@ def markdown(results: dict) -> str:
         rows.append([*row, f"+{BETWEEN[name]:.2g}" if name in BETWEEN else "–"])
     turns = len(next(iter(times.values())))
     where = f"{results['threads']} thread(s)" if results["device"] == "cpu" else torch.cuda.get_device_name()
-    note = (
-        f"A step of {results['batch']} samples of AV-Digits with joint learning; {where}, torch {torch.__version__}, "
-    )
-    note += (
-        f"medians of {turns} turns, ratios taken turn by turn. Operations are those that PyTorch counts, forward and "
-    )
-    note += "backward: convolutions and matrix products, of a spiking network every time step as a dense one. Between "
-    note += "steps: in steps, for each step of an epoch (PMR's prototypes, G-Blending's copies)."
+    note = f"A step of {results['batch']} samples of AV-Digits with joint learning; {where}, torch {torch.__version__}"
+    note += f", medians of {turns} turns, ratios taken turn by turn. Operations are those that PyTorch counts, forward "
+    note += "and backward: convolutions and matrix products, of a spiking network every time step as a dense one. "
+    note += "Between steps: in steps, for each step of an epoch (PMR's prototypes, G-Blending's copies)."
     return f"{table_lines(header, rows)}\n\n{note}\n"
