@@ -18,10 +18,11 @@ IN_PROCESSES = ("lif", "step")  # contestants of these have a process each
 class BenchmarkConfig:
     """What to time."""
 
-    what: Annotated[Literal["lif", "step", "loader", "features", "avqa"], tyro.conf.Positional]
-    """lif: forward and backward of the neuron; step: a training step of the audio-visual ResNet-18; loader: reading
-    clips, raw and prepared; features, avqa: reading those of class-incremental learning and of question answering
-    beside their steps. The last three take --repeats and --out alone, features and avqa --device too."""
+    what: Annotated[Literal["lif", "step", "methods", "loader", "features", "avqa"], tyro.conf.Positional]
+    """lif: forward and backward of the neuron; step: a training step of the audio-visual ResNet-18; methods: one of
+    each balancing method; loader: reading clips, raw and prepared; features, avqa: reading those of class-incremental
+    learning and of question answering beside their steps. The last four take --repeats and --out alone, and --device,
+    but for loader."""
     repeats: int = 15
     """Turns of each contestant; of the neuron, a turn is five repetitions after one that is not timed."""
     device: Literal["cpu", "cuda"] = "cuda" if torch.cuda.is_available() else "cpu"
@@ -53,7 +54,7 @@ class BenchmarkConfig:
 
 
 READ_BY_ALL = ("what", "repeats", "out")
-READ_BY = {"features": ("device",), "avqa": ("device",), "loader": ()}
+READ_BY = {"features": ("device",), "avqa": ("device",), "methods": ("device",), "loader": ()}
 
 
 def check(config: BenchmarkConfig) -> None:

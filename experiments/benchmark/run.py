@@ -1,6 +1,6 @@
 """One program for all timings: measure, print the table, write both."""
 
-from experiments.benchmark import avqa, features, loader, options, processes, report
+from experiments.benchmark import avqa, features, loader, methods, options, processes, report
 from experiments.benchmark.options import BenchmarkConfig
 from iemf.files import write_atomically, write_json
 
@@ -10,8 +10,8 @@ def measured(config: BenchmarkConfig) -> tuple[object, str]:
     if config.what == "loader":
         results = loader.measure(config.repeats)
         return results, loader.markdown(results)
-    if config.what in ("features", "avqa"):
-        module = {"features": features, "avqa": avqa}[config.what]
+    if config.what in ("features", "avqa", "methods"):
+        module = {"features": features, "avqa": avqa, "methods": methods}[config.what]
         results = module.measure(config.repeats, config.device)
         return results, module.markdown(results)
     results = processes.measure(config)

@@ -33,6 +33,7 @@ from experiments.sweep.options import Network, SweepOptions, cells_of_sweep, che
 from experiments.sweep.runs import results_of, say
 from experiments.sweep.task import SweepTask
 from experiments.sweep.threads import share
+from iemf.balance import METHODS
 from iemf.data.class_tree import read_tree
 from iemf.data.preparation import manifest
 from iemf.data.sets.digest import digest_of
@@ -63,13 +64,7 @@ def grid(config: CompareConfig) -> list[RunConfig]:
     """
     config = checked(config, "networks", "methods")
     shared = shared_options(config)
-    runs = [
-        RunConfig(**shared, network=network, method=method, iemf=variant == "iemf", joint=variant == "joint", seed=seed)
-        for network in config.networks
-        for method in config.methods
-        for variant in config.variants
-        for seed in config.seeds
-    ]
+    runs = [replace(cell, seed=seed) for cell in cells(config, shared) for seed in config.seeds]
     if config.unimodal:
         if config.tuned is not None:
             raise UserError(f"`tuned` {config.tuned} has nothing for networks of one modality, which `iemf tune` does "
@@ -80,6 +75,20 @@ def grid(config: CompareConfig) -> list[RunConfig]:
     runs = tuned.applied(cells_of_sweep(runs, RULES), config.tuned)
     runs = placed(map(resolve, runs), defaults_of, config.out)
     return [as_trained(run, config) for run in with_workers(runs, config)]
+
+
+def cells(config: Any, shared: dict[str, Any]) -> list[RunConfig]:
+    """A run, not resolved, of every network, method and variant; ``shared``: its other options.
+
+    Vanilla runs that are those with joint learning once more are left out where there are these.
+    """
+    return [
+        RunConfig(**shared, network=network, method=method, iemf=variant == "iemf", joint=variant == "joint")
+        for network in config.networks
+        for method in config.methods
+        for variant in config.variants
+        if not (variant == "vanilla" and "joint" in config.variants and METHODS[method].needs_heads)
+    ]
 
 
 def with_workers(runs: list[RunConfig], config: Any) -> list[RunConfig]:

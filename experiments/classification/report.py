@@ -70,6 +70,8 @@ def markdown(cells: Cells, done: Done, unfinished: int) -> str:
     what += f"{example.fusion} fusion, " if whole else ""
     what += f"{schedule(example)}; the epoch is chosen on validation, test is read once."
     what += stretched(done, "method") + late(cells, example)
+    if once := [LABELS[m] for m in dict.fromkeys(cell[1] for cell in whole) if METHODS[m].needs_heads]:
+        what += f" Vanilla {', '.join(once)}: as with joint learning, whose losses they are rules for."
     if "iemf" in variants and "vanilla" in variants and "joint" not in variants:
         what += " IEMF − vanilla is what ξ and the heads' losses do together; the variant joint would tell them apart."
     told = note(cells, {ACCURACY: ""}, what, unfinished) + fusion_in_words(cells)

@@ -9,7 +9,7 @@ from scipy.stats import qmc
 from experiments.sweep.options import shown
 from iemf.errors import UserError
 
-SEARCHED = ("lr", "weight_decay", "gamma")  # options of a run; each has its own dimension, searched or not
+SEARCHED = ("lr", "weight_decay", "gamma", "method_constant")  # of a run; each its own dimension, searched or not
 DIGITS = 3  # of a drawn value
 Range = tuple[float, float]
 
@@ -25,6 +25,7 @@ class Space:
     lr: Range | None = None
     weight_decay: Range | None = None
     gamma: Range | None = None
+    method_constant: Range | None = None
 
     def __post_init__(self) -> None:
         for name, (low, high) in self.ranges().items():

@@ -26,18 +26,21 @@ from experiments.classification.options import (
     TrainingConfig,
     resolve,
 )
-from experiments.classification.search_space import SEARCHED, Range, Space, around
+from experiments.classification.search_space import Range, Space, around
 from experiments.classification.size import size_of
 from experiments.classification.trainer import trainer_of
 from experiments.sweep.execution import sweep
 from experiments.sweep.options import Network, SweepOptions, cells_of_sweep, checked, shown
 from experiments.sweep.runs import best_of, carry_out
 from experiments.sweep.task import Done, SweepTask
+from iemf.balance import METHODS
 from iemf.data.base import AudioVisualData
 from iemf.errors import Diverged, UserError
 from iemf.training import RunFolder
 
 AROUND = 4.0  # by default the rate is searched from a quarter to four times the cell's own
+AROUND_CONSTANT = 2.0
+RANGES = ("lr", "weight_decay", "gamma")  # options that have a range on the command line
 
 
 @dataclass(frozen=True)
@@ -56,6 +59,9 @@ class TuneConfig(SweepOptions, TrainingConfig):
     """Likewise; not searched by default."""
     gamma_range: Range | None = None
     """IEMF: likewise of γ; cells without ξ have the other options of the same trials."""
+    constants: bool = False
+    """Search each balancing method's own constant too, from half to twice the published one; cells of methods without
+    one have the other options of the same trials."""
     search_seed: int = 0
     """Of the trials' values."""
     out: Path = Path("runs/tune")
@@ -64,9 +70,11 @@ class TuneConfig(SweepOptions, TrainingConfig):
 
 def space_of(config: TuneConfig, run: RunConfig) -> Space:
     """Where a cell is searched, from its run with the defaults."""
-    given = {name: getattr(config, f"{name}_range") for name in SEARCHED}
+    given = {name: getattr(config, f"{name}_range") for name in RANGES}
     if given["lr"] is None and config.lr is None:
         given["lr"] = around(run.lr, AROUND)
+    if config.constants and (constant := METHODS[run.method].constant) is not None:
+        given["method_constant"] = around(constant, AROUND_CONSTANT)
     return Space(**given)
 
 
@@ -79,7 +87,10 @@ def check(config: TuneConfig) -> TuneConfig:
     config = checked(config, "networks", "methods")
     if config.trials < 2:
         raise UserError(f"`trials` {config.trials} must be 2 or more: the first has the defaults")
-    for name in SEARCHED:
+    if config.constants and config.method_constant is not None:
+        raise UserError(f"`method_constant` {shown(config.method_constant)} is fixed and `constants` searches it; "
+                        f"leave one out")  # fmt: skip
+    for name in RANGES:
         if getattr(config, name) is not None and getattr(config, f"{name}_range") is not None:
             raise UserError(f"`{name}` {shown(getattr(config, name))} is fixed and `{name}_range` searches it; "
                             f"leave one out")  # fmt: skip
@@ -101,13 +112,7 @@ def grid(config: TuneConfig) -> list[Trial]:
     """One a cell, trial and seed, resolved; trial 0 has the cell's defaults."""
     config = check(config)
     shared, folder, found = compare.shared_options(config), config.out.expanduser() / "runs", []
-    cells = [
-        RunConfig(**shared, network=network, method=method, iemf=variant == "iemf", joint=variant == "joint")
-        for network in config.networks
-        for method in config.methods
-        for variant in config.variants
-    ]
-    for cell in cells_of_sweep(cells, RULES):
+    for cell in cells_of_sweep(compare.cells(config, shared), RULES):
         space = space_of(config, resolve(cell))
         for number, options in enumerate([{}, *space.draws(config.trials, config.search_seed)]):
             own = {name: value for name, value in options.items() if name != "gamma" or cell.iemf}

@@ -10,7 +10,7 @@ from iemf.balance import METHODS
 
 BalanceName = Literal[tuple(METHODS)]
 PLAIN = "concat"
-OF_METHODS = ("balance_scale", "method_epochs")
+OF_METHODS = ("balance_scale", "method_epochs", "method_constant")
 
 
 @dataclass(frozen=True)
@@ -34,7 +34,7 @@ class BalancedSweep(SweepOptions):
 
 
 def of_methods(option: str) -> list[ReadBy]:
-    """The options of methods that multiply by factors, and that have a schedule; ``option``: what names a run's."""
+    """The options of methods with factors, with a schedule, with a constant; ``option``: what names a run's."""
 
     def of(name: str, has: str) -> ReadBy:
         reading = ", ".join(name for name, method in METHODS.items() if getattr(method, has))
@@ -42,7 +42,7 @@ def of_methods(option: str) -> list[ReadBy]:
             (name,), lambda run: getattr(METHODS[getattr(run, option) or PLAIN], has), f"`{option}` {reading}"
         )
 
-    return [of("balance_scale", "has_factors"), of("method_epochs", "has_schedule")]
+    return [of("balance_scale", "has_factors"), of("method_epochs", "has_schedule"), of("method_constant", "constant")]
 
 
 def stretched(done: Done, option: str) -> str:

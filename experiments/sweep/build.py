@@ -46,4 +46,6 @@ def balance_of(run: Any, name: str, network: Fusing, optimizer: torch.optim.Opti
         method.use_optimizer(optimizer, run.balance_scale)
     if method.has_schedule:
         method.use_epochs(run.epochs, run.method_epochs)
+    if run.method_constant is not None:
+        method.use_constant(run.method_constant)
     return method

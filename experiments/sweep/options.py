@@ -52,6 +52,8 @@ class CommonOptions:
     method_epochs: int | None = None
     """mslr, ogm-ge, lfm, pmr, g-blending: the length of run, in epochs, that their schedules in epochs are meant for;
     they are stretched over --epochs. 100 by default, that of He et al. 2025."""
+    method_constant: float | None = None
+    """The balancing method's own constant, docs/balancing.md says which; by default as published."""
     schedule: Kind | None = None
     """Of the learning rate. cosine: down to 0 at the end; plateau: a tenth whenever --patience epochs have brought no
     better validation, and after the third time the end, so that --epochs is an upper limit; step: a tenth at some
@@ -289,7 +291,7 @@ def check_least(run: object, least: Mapping[str, float]) -> None:
 def check_common(run: Any) -> None:
     """Raise UserError for an option of every run that is out of range."""
     check_least(run, {"time_steps": 1, "modulate_from": 0, "seed": 0, "warmup": 0, "patience": 1, "method_epochs": 1})
-    for name in ("lr", "gamma", "clip_norm"):
+    for name in ("lr", "gamma", "clip_norm", "method_constant"):
         value = getattr(run, name)
         if value is not None and not 0 < value < math.inf:
             raise UserError(f"`{name}` {shown(value)} must be a positive finite number")

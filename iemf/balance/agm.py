@@ -81,6 +81,7 @@ class AGM(Method):
     """Adaptive gradient modulation; state: the running means and how many steps they are of."""
 
     has_factors = needs_fuse = True
+    constant = ALPHA
 
     def __init__(self, network: Fusing, seed: int = 0, recipe: str = "paper") -> None:
         super().__init__(network, seed, recipe)
@@ -100,7 +101,8 @@ class AGM(Method):
     @torch.no_grad()
     def on_gradients(self, output: Readable, labels: Tensor, epoch: int) -> None:
         scores = self.scores(output, labels)
-        for scaling, factor in zip(self.scalings.values(), coefficients(scores, self.means), strict=True):
+        factors = coefficients(scores, self.means, self.constant)
+        for scaling, factor in zip(self.scalings.values(), factors, strict=True):
             scaling.apply(factor)
         self.steps += 1
         self.means = self.means + (scores - self.means) / self.steps

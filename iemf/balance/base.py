@@ -79,6 +79,7 @@ class Method:
 
     name: str  # on a command line; both are set by :func:`register`
     label: str  # in tables and pictures
+    constant: float | None = None  # its own, above 0; which it is, its file says; None: it has none
     of_two = False  # whether it is a rule for two modalities alone
     needs_split = False  # whether it asks for the modalities' contributions to the fused logits
     needs_fuse = False  # whether it asks for the fused logits of other features
@@ -134,6 +135,16 @@ class Method:
     def use_epochs(self, epochs: int, meant: int) -> None:
         """Stretch the method's schedule, meant for runs of ``meant`` epochs, over one of ``epochs``."""
         self.stretch, self.epochs = meant / epochs, epochs
+
+    def use_constant(self, value: float) -> None:
+        """Another value, above 0, for the method's own constant.
+
+        Raises:
+            ValueError: the method has none.
+        """
+        if self.constant is None:
+            raise ValueError(f"{self.name} has no constant of its own")
+        self.constant = value
 
     def at(self, epoch: int) -> float:
         """The place in the method's own schedule, in epochs from 0, of an epoch of the run."""

@@ -24,7 +24,7 @@ from iemf.logits import FUSED
 from iemf.processes import sum_over_processes
 from iemf.seeds import Stream, mix_seed
 
-SUPER_EPOCH = 10  # of 100 epochs
+SUPER_EPOCH = 10.0  # of 100 epochs
 HELD_OUT = 0.1
 LEAST_OVERFITTING = 1e-6  # squared
 
@@ -51,6 +51,7 @@ class GBlending(Method):
 
     needs_heads = needs_optimizer = has_schedule = True
     held_out = HELD_OUT
+    constant = SUPER_EPOCH
 
     def __init__(self, network: Fusing, seed: int = 0, recipe: str = "paper") -> None:
         super().__init__(network, seed, recipe)
@@ -65,13 +66,13 @@ class GBlending(Method):
         self.optimizer = optimizer
 
     def on_epoch(self, epoch: int, rows: TrainingRows) -> None:
-        number = int(self.at(epoch) // SUPER_EPOCH)
+        number = int(self.at(epoch) // self.constant)
         if number == self.super_epoch or not rows.held:
             return
         if self.optimizer is None:
             raise ValueError("G-Blending trains copies of the network; call use_optimizer first")
         last = epoch + 1
-        while int(self.at(last) // SUPER_EPOCH) == number and last != self.epochs:
+        while int(self.at(last) // self.constant) == number and last != self.epochs:
             last += 1
         before, behind = self.losses(rows, epoch), {}
         for name in self.weights:

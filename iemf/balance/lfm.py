@@ -2,7 +2,7 @@
 
     m = (p + q)/2,  p, q = softmax of the two heads' class logits
     L_align = (KL(m||p) + KL(m||q)) / 2      of M modalities: m the mean of all, L_align the mean of all M divergences
-    loss = 2·(α1(e)·L_cls + (1 - α1(e))·L_align),  L_cls = CE(fused),  α1: a fixed polynomial of the epoch e
+    loss = 2·(α1(e)·L_cls + λ·(1 - α1(e))·L_align),  λ = 1,  L_cls = CE(fused),  α1: a fixed polynomial of the epoch e
 
 L_cls is whatever loss of the fused logits the task has. The code released with He et al. 2025 instead adds L_align to
 it, with weight 1 and on the features.
@@ -40,11 +40,12 @@ class LFM(Method):
     """The fused loss and alignment, weighted by epoch."""
 
     has_schedule = True
+    constant = 1.0  # λ, ours: it lets the weight of the alignment be searched
 
     def loss(self, fused: Tensor, output: Readable, labels: Tensor, epoch: int) -> Tensor:
         if self.recipe == "released":
-            return fused + alignment_loss(*output.features.values())
+            return fused + self.constant * alignment_loss(*output.features.values())
         # Re-read the heads: a vanilla network's own head logits carry no gradient to the encoders.
         logits = [head(output.features[name]) for name, head in self.network.heads.items()]
         weight = classification_weight(self.at(epoch))
-        return 2 * (weight * fused + (1 - weight) * alignment_loss(*logits))
+        return 2 * (weight * fused + self.constant * (1 - weight) * alignment_loss(*logits))

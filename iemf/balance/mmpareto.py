@@ -50,6 +50,7 @@ class MMPareto(Method):
     """Integrate the gradients of the fused and of the unimodal loss on each encoder; it has no state."""
 
     has_factors = needs_heads = True
+    constant = MAGNITUDE
 
     def __init__(self, network: Fusing, seed: int = 0, recipe: str = "paper") -> None:
         super().__init__(network, seed, recipe)
@@ -84,5 +85,5 @@ class MMPareto(Method):
             weights = pareto_weights(a @ a, a @ b, b @ b)
             for p, g in own.items():
                 p.grad.copy_(integrated(fused[p], g, weights))
-            scaling.apply(MAGNITUDE)
+            scaling.apply(self.constant)
         self.own = {}

@@ -1,6 +1,6 @@
 """MSLR (Yao & Mihalcea 2022): each modality learns at its own rate.
 
-    g_m <- c_m · ρ_m · g_m    for encoder and head of m;  c_a = 0.9, c_v = 1.1, of any other modality 1
+    g_m <- c_m · ρ_m · g_m    for encoder and head of m;  c_a = 1 - 0.1, c_v = 1 + 0.1, of any other modality 1
     ρ_m = acc_m / mean(acc_m of the previous 5 epochs);  1 until there are 5;  in epochs 0-50 of 100
 
 acc_m is the validation accuracy of m's head after the latest epoch. The first one with 5 before it is that of epoch 5
@@ -12,7 +12,8 @@ from torch import Tensor, nn
 
 from iemf.balance.base import Accuracies, Fusing, Method, Readable, register
 
-RATE = {"audio": 0.9, "visual": 1.1}
+SPREAD = 0.1
+SIGN = {"audio": -1, "visual": 1}
 MEMORY = 5
 LAST_EPOCH = 50
 
@@ -32,8 +33,8 @@ def accuracy_ratio(history: list[float]) -> float:
 class MSLR(Method):
     """Scale encoder and head gradients by the modality's rate; state: the history of validation accuracies."""
 
-    has_factors = True
-    has_schedule = True
+    has_factors = has_schedule = True
+    constant = SPREAD
 
     def __init__(self, network: Fusing, seed: int = 0, recipe: str = "paper") -> None:
         super().__init__(network, seed, recipe)
@@ -48,7 +49,7 @@ class MSLR(Method):
         if self.at(epoch) > LAST_EPOCH:
             return
         for modality, scaling in self.scalings.items():
-            scaling.apply(RATE.get(modality, 1.0) * accuracy_ratio(self.history[modality]))
+            scaling.apply((1 + SIGN.get(modality, 0) * self.constant) * accuracy_ratio(self.history[modality]))
 
     def on_validation(self, accuracies: Accuracies, epoch: int) -> None:
         for modality, history in self.history.items():

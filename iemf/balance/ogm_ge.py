@@ -58,6 +58,7 @@ class OGMGE(Method):
 
     has_factors = has_schedule = needs_split = True
     slows = noisy = True
+    constant = ALPHA
 
     def __init__(self, network: Fusing, seed: int = 0, recipe: str = "paper") -> None:
         super().__init__(network, seed, recipe)
@@ -86,7 +87,7 @@ class OGMGE(Method):
         """k of each modality, of the global batch."""
         parts = self.network.contributions({modality: z.float() for modality, z in output.features.items()})
         scores = torch.stack([true_class_probability(parts[m], labels).sum() for m in self.network.encoders])
-        return discrepancy_coefficients(*sum_over_processes(scores))
+        return discrepancy_coefficients(*sum_over_processes(scores), alpha=self.constant)
 
     def state_dict(self) -> dict:
         return {"generator": self.generator.get_state()}

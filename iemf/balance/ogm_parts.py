@@ -16,3 +16,4 @@ class GE(OGMGE):
     """The noise without the slowing, on the weights of both encoders; any fusion will do."""
 
     has_factors = needs_split = slows = False
+    constant = None

@@ -54,6 +54,7 @@ class PMR(Method):
     """Prototypical rebalancing; state: the prototypes, and which classes have any."""
 
     has_schedule = of_two = True
+    constant = ALPHA
 
     def __init__(self, network: Fusing, seed: int = 0, recipe: str = "paper") -> None:
         super().__init__(network, seed, recipe)
@@ -94,7 +95,7 @@ class PMR(Method):
         weights = dict(zip(MODALITIES, lags(*sum_over_processes(scores)), strict=True))
         number = counts.sum().clamp(min=1)
         for modality, other in zip(MODALITIES, MODALITIES[::-1], strict=True):
-            fused = fused - ALPHA * weights[modality] * of_true[modality].sum() / number
+            fused = fused - self.constant * weights[modality] * of_true[modality].sum() / number
             if self.at(epoch) <= LAST_EARLY_EPOCH:
                 fused = fused - ENTROPY * weights[other] * entropy(log_p[modality]).mean()
         return fused

@@ -96,7 +96,7 @@ def test_what_the_factors_of_a_method_multiply(options, expected):
         ({"time_steps": 4}, "--time-steps 4 is read with --network snn only"),
         (
             {"method": "lfm", "balance_scale": "step"},
-            "--balance-scale step is read with --method mslr, ogm-ge, ogm only",
+            "--balance-scale step is read with --method mslr, ogm-ge, agm, mmpareto, ogm only",
         ),
         ({"frames": 3}, "--frames 3 is read with data sets that are not embedded only"),
         ({"workers": 2}, "--workers 2"),

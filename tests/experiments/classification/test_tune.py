@@ -74,6 +74,19 @@ def test_every_cell_has_the_same_trials_its_defaults_first():
     assert len({lr for *_, lr in first}) == 4
 
 
+def test_each_method_s_constant_is_searched_around_its_own():
+    config = TuneConfig(trials=4, constants=True, methods=("concat", "ogm-ge", "mmpareto"), variants=("vanilla",))
+    constants = {}
+    for number, space, run in tune.grid(config):
+        if number:
+            constants.setdefault(run.method, set()).add(run.method_constant)
+        assert number or run.method_constant is None
+        assert space.method_constant == {"concat": None, "ogm-ge": (0.4, 1.6), "mmpareto": (0.75, 3.0)}[run.method]
+    assert constants["concat"] == {None}
+    assert len(constants["ogm-ge"]) == 3
+    assert all(0.4 <= value <= 1.6 for value in constants["ogm-ge"])
+
+
 def test_the_rate_that_is_fixed_is_not_searched():
     config = TuneConfig(trials=3, lr=0.03, weight_decay_range=(1e-5, 1e-3))
     assert {run.lr for _, _, run in tune.grid(config)} == {0.03}
@@ -86,6 +99,7 @@ def test_the_rate_that_is_fixed_is_not_searched():
         ({"trials": 1}, "`trials` 1 must be 2 or more"),
         ({"lr": 0.1, "lr_range": (0.01, 0.1)}, "`lr` 0.1 is fixed"),
         ({"lr": 0.1}, "nothing to search"),
+        ({"constants": True, "method_constant": 0.5}, "`method_constant` 0.5 is fixed"),
         ({"gamma_range": (1.0, 2.0), "no_iemf": True}, "`gamma_range` 1 2 is read with `iemf` only"),
     ],
 )

@@ -261,7 +261,7 @@ def test_factors_reach_the_update_of_adam_by_the_step_alone(
     make_network, batch, monkeypatch, name, make_optimizer, scale
 ):
     k = [torch.tensor(FACTORS["ogm-ge"][m]) for m in ("audio", "visual")]
-    monkeypatch.setattr("iemf.balance.ogm_ge.discrepancy_coefficients", lambda *scores: k)
+    monkeypatch.setattr("iemf.balance.ogm_ge.discrepancy_coefficients", lambda *scores, alpha: k)
     monkeypatch.setattr("iemf.balance.ogm_ge.add_gradient_noise", lambda *noise: None)
     options = {"weight_decay": 0.0} if make_optimizer is not torch.optim.SGD else {}
     made = lambda p, lr: make_optimizer(p, lr=lr, **options)  # noqa: E731

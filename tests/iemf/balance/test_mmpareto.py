@@ -165,7 +165,7 @@ def test_the_factor_reaches_the_update_of_adam_by_the_step_alone(make_network, b
     """Updates with 1.5 over those with 1."""
     moved = {}
     for factor in (1.0, 1.5):
-        monkeypatch.setattr("iemf.balance.mmpareto.MAGNITUDE", factor)
+        monkeypatch.setattr(MMPareto, "constant", factor)
         network = conflicting(make_network)
         start = {name: p.detach().clone() for name, p in network.named_parameters()}
         options = {} if make is torch.optim.SGD else {"weight_decay": 0.0}
