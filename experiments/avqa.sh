@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # {baseline, ST-AVQA} x {vanilla, IEMF} on av-digits-qa, seed 0: a table, three radar charts and a picture of scenes,
-# 7 minutes on two cores, the first half minute for the data, made once.
+# about 10 minutes on two cores, the first half minute for the data, made once.
 # DATA=dir instead runs every row of Table S5 of He et al. 2025 on MUSIC-AVQA in dir (docs/features.md), seeds 0 2025
 # 3917, with the joint-learning control; the paper's numbers stand below ours.
 # MODELS, VARIANTS, SEEDS, NETWORKS and OUT=dir change what runs and where it goes; further options go to
