@@ -23,7 +23,7 @@ from experiments.avqa.options import (
     resolve,
 )
 from experiments.sweep import published
-from experiments.sweep.balance import BalancedSweep, stored_names
+from experiments.sweep.balance import BalancedSweep, stored_names, that_differ
 from experiments.sweep.execution import sweep
 from experiments.sweep.options import Network, cells_of_sweep, checked, fields_of, placed
 from experiments.sweep.plan import FORWARD
@@ -63,7 +63,7 @@ def grid(config: AVQAConfig) -> list[RunConfig]:
               for name in ("cache", "data_root")}  # fmt: skip
     shared = fields_of(config, TrainingConfig, progress=config.progress, **places)
     cells = [(n, m, b, v, ()) for n in config.networks for m in config.models for b in stored_names(config.balance)
-             for v in config.variants]  # fmt: skip
+             for v in that_differ(config.variants, b)]  # fmt: skip
     cells += [("ann", "baseline", None, "vanilla", blind) for blind in BLIND if config.blind]
     runs = [RunConfig(**shared, network=n, model=m, balance=b, variant=v, blind=blind, seed=seed)
             for n, m, b, v, blind in cells for seed in config.seeds]  # fmt: skip

@@ -28,12 +28,12 @@ from experiments.classification.options import (
 )
 from experiments.classification.run import train
 from experiments.classification.size import all_small, size_of
+from experiments.sweep.balance import that_differ
 from experiments.sweep.execution import sweep
 from experiments.sweep.options import Network, SweepOptions, cells_of_sweep, checked, fields_of, placed
 from experiments.sweep.runs import results_of, say
 from experiments.sweep.task import SweepTask
 from experiments.sweep.threads import share
-from iemf.balance import METHODS
 from iemf.data.class_tree import read_tree
 from iemf.data.preparation import manifest
 from iemf.data.sets.digest import digest_of
@@ -78,16 +78,12 @@ def grid(config: CompareConfig) -> list[RunConfig]:
 
 
 def cells(config: Any, shared: dict[str, Any]) -> list[RunConfig]:
-    """A run, not resolved, of every network, method and variant; ``shared``: its other options.
-
-    Vanilla runs that are those with joint learning once more are left out where there are these.
-    """
+    """A run, not resolved, of every network, method and variant; ``shared``: its other options."""
     return [
         RunConfig(**shared, network=network, method=method, iemf=variant == "iemf", joint=variant == "joint")
         for network in config.networks
         for method in config.methods
-        for variant in config.variants
-        if not (variant == "vanilla" and "joint" in config.variants and METHODS[method].needs_heads)
+        for variant in that_differ(config.variants, method)
     ]
 
 

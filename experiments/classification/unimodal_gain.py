@@ -76,6 +76,9 @@ def chosen(config: UnimodalGainConfig) -> list[RunConfig]:
         raise UserError(f"`lr` {shown(config.lr)} must be a positive finite number")
     if config.out.resolve() == config.runs.resolve():
         raise UserError(f"`out` {config.out} is `runs`, and its table.md would be lost; name another folder")
+    for name in ("networks", "modalities", "seeds"):  # before the runs are looked for
+        if getattr(config, name) == ():
+            raise UserError(f"`{name}`: name at least one, each once")
     found, _ = find_runs(config.runs)
     networks = config.networks if config.networks is not None else tuple(dict.fromkeys(run.network for run in found))
     seeds = config.seeds if config.seeds is not None else tuple(sorted({run.seed for run in found}))

@@ -11,7 +11,7 @@ from accelerate import Accelerator
 from experiments.continual import build, report
 from experiments.continual.options import RULES, MethodName, RunConfig, TrainingConfig, defaults_of, resolve
 from experiments.sweep import published
-from experiments.sweep.balance import BalancedSweep, stored_names
+from experiments.sweep.balance import BalancedSweep, stored_names, that_differ
 from experiments.sweep.execution import sweep
 from experiments.sweep.options import Network, cells_of_sweep, checked, fields_of, placed
 from experiments.sweep.plan import FORWARD
@@ -46,7 +46,7 @@ def grid(config: ContinualConfig) -> list[RunConfig]:
     runs = [
         RunConfig(**shared, network=n, method=m, balance=b, variant=v, seed=s)
         for n in config.networks for m in config.methods for b in stored_names(config.balance)
-        for v in config.variants for s in config.seeds
+        for v in that_differ(config.variants, b) for s in config.seeds
     ]  # fmt: skip
     return placed(map(resolve, cells_of_sweep(runs, RULES)), defaults_of, config.out)
 

@@ -1,10 +1,10 @@
 """Balancing methods where they are not what a task compares: its runs have their own beside the method or model."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from experiments.sweep.options import ReadBy, RunBase, SweepOptions
+from experiments.sweep.options import ReadBy, RunBase, SweepOptions, Variant
 from experiments.sweep.report import Done
 from iemf.balance import METHODS
 
@@ -43,6 +43,13 @@ def of_methods(option: str) -> list[ReadBy]:
         )
 
     return [of("balance_scale", "has_factors"), of("method_epochs", "has_schedule"), of("method_constant", "constant")]
+
+
+def that_differ(variants: Sequence[Variant], name: str | None) -> list[Variant]:
+    """Of a sweep's variants those that a balancing method has: vanilla runs of one that is a rule for the heads' losses
+    are its runs with joint learning once more, and left out where there are these."""
+    again = "joint" in variants and METHODS[name or PLAIN].needs_heads
+    return [variant for variant in variants if not (again and variant == "vanilla")]
 
 
 def stretched(done: Done, option: str) -> str:
