@@ -13,6 +13,8 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
+from iemf.divergence import at_least_float32
+
 Gate = Callable[[Tensor], Tensor]
 IGNORED = -100  # label of a sample that does not count
 
@@ -41,13 +43,16 @@ def true_class_probability(logits: Tensor, labels: Tensor) -> Tensor:
         [..., B], in [0, 1].
 
     Raises:
-        ValueError: shapes do not fit, labels are no integers, the batch is empty, or a label lies outside 0..C-1
-            (checked on the CPU, where it costs nothing).
+        ValueError: shapes do not fit, logits are no real floating-point numbers, labels no integers, the batch or C is
+            0, or a label lies outside 0..C-1 (checked on the CPU, where it costs nothing).
     """
     if logits.ndim < 2 or labels.ndim != 1 or logits.shape[-2] != labels.shape[0]:
         raise ValueError(f"need logits [..., B, C] and labels [B], got {list(logits.shape)} and {list(labels.shape)}")
     if labels.numel() == 0:
         raise ValueError("an empty batch has no modality strength")
+    if not logits.is_floating_point() or logits.shape[-1] == 0:
+        raise ValueError(f"logits must be floating-point numbers of one class or more, got {logits.dtype}, "
+                         f"{list(logits.shape)}")  # fmt: skip
     if labels.is_floating_point() or labels.is_complex() or labels.dtype == torch.bool:
         raise ValueError(f"labels must be integers, got {labels.dtype}")
     labels, classes = labels.long(), logits.shape[-1]
@@ -57,10 +62,7 @@ def true_class_probability(logits: Tensor, labels: Tensor) -> Tensor:
         lowest, highest = map(int, index.aminmax())
         if lowest < 0 or highest >= classes:
             raise ValueError(f"labels must lie in 0..{classes - 1}, got {int(labels.min())}..{int(labels.max())}")
-    logits = logits.detach()
-    if logits.dtype in (torch.float16, torch.bfloat16):
-        logits = logits.float()
-    probabilities = logits.softmax(dim=-1).gather(-1, index[:, None].expand(*logits.shape[:-1], 1))
+    probabilities = at_least_float32(logits.detach()).softmax(dim=-1).gather(-1, index[:, None].expand(*logits.shape[:-1], 1))
     return probabilities.squeeze(-1).where(kept, 0)
 
 

@@ -1,5 +1,7 @@
 """LIFNode: the neuron of He et al. 2025 (Eq. 2-3) as a SpikingJelly node."""
 
+from math import isnan
+
 import torch
 from spikingjelly.activation_based import neuron, surrogate
 from torch import Tensor, nn
@@ -34,7 +36,8 @@ class LIFNode(neuron.LIFNode):
         stateless: every call starts at rest and keeps nothing, which saves memory and, with a norm, time.
 
     Raises:
-        ValueError: tau <= 1, a v_reset that is not a number (soft reset is not part of Eq. 3), an unknown backend.
+        ValueError: tau <= 1, alpha <= 0, a v_reset (soft reset is not part of Eq. 3) or v_threshold that is not a
+            number, an unknown backend.
     """
 
     def __init__(
@@ -50,8 +53,10 @@ class LIFNode(neuron.LIFNode):
     ) -> None:
         if not tau > 1:
             raise ValueError(f"tau must be above 1, got {tau}")
-        if v_reset is None:
+        if v_reset is None or isnan(v_reset):
             raise ValueError("v_reset must be a number: Eq. 3 resets hard, to v_reset")
+        if isnan(v_threshold) or not alpha > 0:
+            raise ValueError(f"v_threshold must be a number and alpha above 0, got {v_threshold} and {alpha}")
         super().__init__(
             tau=float(tau),
             decay_input=decay_input,
@@ -100,9 +105,12 @@ class LIFNode(neuron.LIFNode):
 
         Raises:
             TypeError: x is complex.
+            ValueError: x has no time step.
             RuntimeError: the backend cannot run on x's device or with its dtype.
         """
         x = as_floating(x)
+        if time_steps is None and (x.ndim == 0 or len(x) == 0) or time_steps is not None and time_steps < 1:
+            raise ValueError(f"an LIF neuron needs one time step or more, x [T, ...], got {list(x.shape)}")
         backend = kernels.choose(self._backend, x.device, x.dtype)
         if norm is not None:
             if backend in kernels.FUSED and self.stateless and not self.store_v_seq and fuses(norm):

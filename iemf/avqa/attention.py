@@ -16,11 +16,13 @@ class QuestionGuidedAttention(nn.Module):
     """q [B, D] and X [B, T, D] -> [B, D].
 
     Args:
-        width: D, a multiple of 4.
+        width: D, a multiple of 4; else a ValueError.
     """
 
     def __init__(self, width: int = 512) -> None:
         super().__init__()
+        if width < 1 or width % HEADS:
+            raise ValueError(f"width must be a multiple of {HEADS}, got {width}")
         self.attention = nn.MultiheadAttention(width, HEADS, dropout=DROPOUT, batch_first=True)
         self.linear1, self.linear2 = nn.Linear(width, width), nn.Linear(width, width)
         self.dropout1, self.dropout2 = nn.Dropout(DROPOUT), nn.Dropout(DROPOUT)

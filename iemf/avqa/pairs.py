@@ -6,6 +6,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from iemf.divergence import at_least_float32, refuse_empty
+
 BELONGS = 1  # the class of a picture and a sound of one video
 
 
@@ -28,7 +30,13 @@ def draw_others(own: Tensor, videos: int, seconds: int, generator: torch.Generat
         videos: how many there are, 2 or more.
         seconds: frames of a video.
         generator: on the CPU.
+
+    Raises:
+        ValueError: there is no other video, or no frame.
     """
+    if videos < 2 or seconds < 1:
+        raise ValueError(f"frames of other videos need two videos or more and a second or more, got {videos} video(s) "
+                         f"of {seconds} s")  # fmt: skip
     drawn = torch.randint((videos - 1) * seconds, own.shape, generator=generator)
     other = drawn // seconds
     return Frames(other + (other >= own), drawn % seconds)
@@ -42,7 +50,8 @@ class MatchLogits(NamedTuple):
 
 
 def match_loss(logits: MatchLogits) -> Tensor:
-    """Cross-entropy over all pairs, as many of either kind."""
-    right, wrong = (-F.log_softmax(each, dim=-1)[..., kind].mean()
+    """Cross-entropy over all pairs, as many of either kind; of half precision in float32. No pairs are a ValueError."""
+    refuse_empty(logits.right, "match loss")
+    right, wrong = (-F.log_softmax(at_least_float32(each), dim=-1)[..., kind].mean()
                     for each, kind in zip(logits, (BELONGS, 1 - BELONGS), strict=True))  # fmt: skip
     return (right + wrong) / 2

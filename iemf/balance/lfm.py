@@ -12,10 +12,10 @@ import functools
 import math
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
 from iemf.balance.base import Method, Readable, register
+from iemf.divergence import at_least_float32, divergence
 
 POLYNOMIAL = (0.204623704, 3.35472727e-3, 1.22989557e-4, -2.92947416e-6, 2.23835486e-8, -5.39717505e-11)
 LAST_EPOCH = 199  # the polynomial was fitted to 200 epochs, of which He et al. 2025 run 100; it is held afterwards
@@ -28,11 +28,15 @@ def classification_weight(epoch: float) -> float:
 
 
 def alignment_loss(*logits: Tensor) -> Tensor:
-    """L_align of two or more sets of logits [B, K], batch mean, in nats; 0 where all softmaxes agree."""
-    logs = [each.log_softmax(1) for each in logits]
+    """L_align of two or more sets of logits [B, K], batch mean, in nats; 0 where all softmaxes agree.
+
+    Half precision is computed, and the loss returned, in float32. An empty batch is a ValueError.
+    """
+    logs = [at_least_float32(each).log_softmax(1) for each in logits]
+    # A class that all rule out is -∞ in all, of which logaddexp has no gradient.
+    logs = [log.clamp(min=torch.finfo(log.dtype).min) for log in logs]
     log_m = functools.reduce(torch.logaddexp, logs) - math.log(len(logs))
-    divergences = [F.kl_div(log_p, log_m, reduction="batchmean", log_target=True) for log_p in logs]
-    return functools.reduce(torch.add, divergences) / len(logs)
+    return functools.reduce(torch.add, [divergence(log_m, log_p) for log_p in logs]) / len(logs)
 
 
 @register("lfm", "LFM")
