@@ -62,7 +62,9 @@ def true_class_probability(logits: Tensor, labels: Tensor) -> Tensor:
         lowest, highest = map(int, index.aminmax())
         if lowest < 0 or highest >= classes:
             raise ValueError(f"labels must lie in 0..{classes - 1}, got {int(labels.min())}..{int(labels.max())}")
-    probabilities = at_least_float32(logits.detach()).softmax(dim=-1).gather(-1, index[:, None].expand(*logits.shape[:-1], 1))
+    probabilities = (
+        at_least_float32(logits.detach()).softmax(dim=-1).gather(-1, index[:, None].expand(*logits.shape[:-1], 1))
+    )
     return probabilities.squeeze(-1).where(kept, 0)
 
 

@@ -109,7 +109,7 @@ class LIFNode(neuron.LIFNode):
             RuntimeError: the backend cannot run on x's device or with its dtype.
         """
         x = as_floating(x)
-        if time_steps is None and (x.ndim == 0 or len(x) == 0) or time_steps is not None and time_steps < 1:
+        if (time_steps is None and (x.ndim == 0 or len(x) == 0)) or (time_steps is not None and time_steps < 1):
             raise ValueError(f"an LIF neuron needs one time step or more, x [T, ...], got {list(x.shape)}")
         backend = kernels.choose(self._backend, x.device, x.dtype)
         if norm is not None:

@@ -65,7 +65,7 @@ def test_a_probability_is_in_range_or_nan_and_nan_is_never_hidden(case):
     (logits,), labels = case
     found = true_class_probability(logits, labels)
     assert found.dtype == WIDE[logits.dtype]
-    assert ((0 <= found) & (found <= 1) | found.isnan()).all()
+    assert ((found >= 0) & (found <= 1) | found.isnan()).all()
     # Softmax is undefined with NaN or +∞ among the logits, or -∞ alone; -∞ beside numbers is a class ruled out.
     undefined = logits.isnan().any(1) | (logits == math.inf).any(1) | (logits == -math.inf).all(1)
     assert torch.equal(found.isnan(), undefined)
@@ -138,7 +138,7 @@ def test_alignment_is_finite_and_nothing_where_both_agree(case):
     loss.backward()
     assert loss.dtype == WIDE[visual.dtype]
     assert audio.grad.dtype == visual.dtype
-    assert 0 <= loss + 1e-6
+    assert loss + 1e-6 >= 0
     assert torch.isfinite(loss)
     assert torch.isfinite(audio.grad).all()
     assert alignment_loss(visual, visual).abs() < 1e-6
