@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -9,13 +10,33 @@ from typing import IO
 
 from iemf.errors import UserError
 
+UNFINISHED = re.compile(r"\..+\.\d+")  # what a killed process leaves of a file it was writing
+
+
+@contextmanager
+def _named(path: Path) -> Iterator[None]:
+    """Errors of writing and closing say of which file; the system names it in those of opening alone."""
+    try:
+        yield
+    except OSError as error:
+        error.filename = str(path)
+        raise
+
+
+def remove_unfinished(*folders: Path) -> None:
+    """Delete what killed programs left of files they were writing; the caller holds the folders' lock."""
+    for folder in folders:
+        for path in folder.iterdir():
+            if UNFINISHED.fullmatch(path.name) and path.is_file():
+                path.unlink(missing_ok=True)
+
 
 @contextmanager
 def whole_file(path: Path, mode: str) -> Iterator[IO]:
     """Open a sibling of ``path`` to write; renamed over ``path`` if the block ends well, removed if it does not."""
     temporary = path.with_name(f".{path.name}.{os.getpid()}")
     try:
-        with temporary.open(mode, encoding=None if "b" in mode else "utf-8") as file:
+        with _named(path), temporary.open(mode, encoding=None if "b" in mode else "utf-8") as file:
             yield file
             file.flush()
             os.fsync(file.fileno())

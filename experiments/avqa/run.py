@@ -81,7 +81,7 @@ def train(run: RunConfig) -> dict:
     folder = RunFolder(run.out)
     if folder.results() is not None and not is_finished(run):  # a stage 1 whose weights are gone: all of it anew
         folder.results_file.unlink()
-        folder.last_checkpoint.unlink(missing_ok=True)
+        folder.forget_checkpoints()
     return carry_out(run, unchanged_data, _train)
 
 

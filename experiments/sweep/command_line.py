@@ -4,6 +4,7 @@
 """
 
 import contextlib
+import errno
 import importlib
 import io
 import re
@@ -22,6 +23,8 @@ from iemf.errors import UserError
 from iemf.processes import launched
 
 Config = TypeVar("Config")
+# A full disk, a file or quota too large, a place that must not or cannot be written to.
+NO_PLACE = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EACCES, errno.EPERM, errno.EIO}
 LARGEST = 2**32  # seeds are below it; sizes that large overflow in what is computed of them
 
 
@@ -151,12 +154,22 @@ def run(
             main(config)
     except UserError as error:
         sys.exit(fail(name, error))
+    except OSError as error:
+        if error.errno not in NO_PLACE:
+            raise
+        sys.exit(fail(name, unwritable(error, program)))
     except KeyboardInterrupt:
         print(f"{name}: interrupted; finished {program.kept} are kept, the same command {program.again} goes on",
               file=sys.stderr)  # fmt: skip
         sys.exit(130)
     finally:
         signal.signal(signal.SIGTERM, before)
+
+
+def unwritable(error: OSError, program: Program) -> UserError:
+    """What to say of a place that a program could not write to."""
+    return UserError(f"{error.filename or 'a file'} cannot be written ({error.strerror}); finished {program.kept} are "
+                     f"kept: make room or mend the place, and the same command {program.again} goes on")  # fmt: skip
 
 
 def parse(config_type: type[Config], arguments: list[str], called: str, program: Program | None = None) -> Config:

@@ -63,6 +63,7 @@ def carry_out(run: Run, read: Callable[[Run], Data], work: Work) -> dict:
         }
         if accelerator.is_main_process:
             write_json(folder.results_file, results)
+            folder.previous_checkpoint.unlink(missing_ok=True)  # nothing is left to go on with
             if line := has_not_learnt(run, folder.metrics()):
                 say(run.out.name, line)
         accelerator.wait_for_everyone()

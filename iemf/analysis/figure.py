@@ -7,6 +7,8 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from iemf.files import whole_file
+
 
 def panels(rows: int, columns: int, size: tuple[float, float], **options) -> tuple[Figure, np.ndarray]:
     """A figure of ``size`` (width, height in inches) and its axes [rows, columns].
@@ -28,9 +30,8 @@ def save(figure: Figure, path: Path, title: str | None = None) -> None:
     """Write ``figure`` as PNG to ``path``, whole or not at all, under a title."""
     if title is not None:
         figure.suptitle(title, fontsize=10)
-    temporary = path.with_name(f".{path.name}")
-    figure.savefig(temporary, dpi=150, format="png")
-    temporary.replace(path)
+    with whole_file(path, "wb") as file:
+        figure.savefig(file, dpi=150, format="png")
 
 
 def mean_and_band(

@@ -5,6 +5,7 @@ and then every task so far is tested once.
 """
 
 import copy
+import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -164,8 +165,10 @@ class ContinualLearner:
         finished = sum(self._checkpoint_of(task).exists() for task in range(len(self.data.tasks)))
         if not finished:
             return 0
-        path = self._checkpoint_of(finished - 1)
-        content = checkpoint.load(path)
+        path, content, told = self._newest(finished)
+        if told and self.accelerator.is_main_process:
+            print(f"{self.folder.path.name}: {told}", file=sys.stderr, flush=True)
+        finished = int(path.stem.removeprefix("task")) + 1
         if content.get("run") != self.folder.identity:
             raise UserError(f"{path} is of a run with other options or data; put the run's own checkpoint back, or "
                             f"name a new `out`")  # fmt: skip
@@ -176,6 +179,13 @@ class ContinualLearner:
         if self.accelerator.is_main_process:
             self.folder.write_metrics(self.history)
         return finished
+
+    def _newest(self, finished: int) -> tuple[Path, dict, str | None]:
+        """Of the last finished task; where that cannot be read, of the one before it, and what to say then."""
+        path = self._checkpoint_of(finished - 1)
+        if finished == 1:
+            return path, checkpoint.load(path), None
+        return checkpoint.load_latest(path, self._checkpoint_of(finished - 2))
 
     def _checkpoint_of(self, task: int) -> Path:
         return self.folder.checkpoints / f"task{task}.pt"

@@ -1,11 +1,13 @@
 """Weights from local files, without unpickling code."""
 
 from pathlib import Path
+from zipfile import is_zipfile
 
 import torch
 from torch import Tensor
 
 from iemf.errors import UserError
+from iemf.tensors import load_tensors
 
 
 def read_state_dict(path: Path) -> dict[str, Tensor]:
@@ -22,7 +24,7 @@ def read_state_dict(path: Path) -> dict[str, Tensor]:
 
             content = load_file(path)
         else:
-            content = torch.load(path, map_location="cpu", weights_only=True)
+            content = load_tensors(path) if is_zipfile(path) else torch.load(path, "cpu", weights_only=True)
     except Exception as error:  # damaged bytes make a reader fail in any way whatever
         reason = (str(error).splitlines() or [type(error).__name__])[0]
         raise UserError(f"{path} holds no readable weights ({reason}); get the file anew") from None

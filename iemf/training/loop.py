@@ -5,6 +5,7 @@ begin anew each epoch, from the run's seed and the epoch alone, so none of their
 """
 
 import random
+import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
@@ -192,10 +193,11 @@ class Trainer:
         if improved:
             checkpoint.save(self.folder.best_checkpoint, {"epoch": epoch, "network": network})
         content = {name: part.state_dict() for name, part in self._parts().items()}
-        content |= {"run": self.folder.identity, "stage_name": self.stage.name, "epoch": epoch, "network": network}
+        content |= {"run": self.folder.identity, "options": self.folder.options}
+        content |= {"stage_name": self.stage.name, "epoch": epoch, "network": network}
         content |= {"processes": self.accelerator.num_processes, "history": self.history, "best": self.best,
                     "ranks": self.ranks}  # fmt: skip
-        checkpoint.save(self.folder.last_checkpoint, content)
+        checkpoint.save(self.folder.last_checkpoint, content, before=self.folder.previous_checkpoint)
         self.folder.write_metrics(self.before + self.history)
 
     def _parts(self) -> dict[str, Any]:
@@ -206,16 +208,22 @@ class Trainer:
 
     def _restore(self) -> int:
         """Take everything from the last checkpoint, if it is this stage's; the next epoch to train."""
-        path = self.folder.last_checkpoint
-        content = checkpoint.load(path) if path.exists() else {}
+        path, content, told = checkpoint.load_latest(self.folder.last_checkpoint, self.folder.previous_checkpoint)
         if content:
-            checkpoint.check(path, content, self.folder.identity, self.accelerator.num_processes)
+            checkpoint.check(path, content, self.folder.identity, self.accelerator.num_processes, self.folder.options)
+        if told and self.accelerator.is_main_process:
+            tqdm.write(f"{self.folder.path.name}: {told}", file=sys.stderr)
         begun = bool(content) and content["stage_name"] == self.stage.name
         if begun:
-            self.stage.module.load_state_dict(content["network"])
-            for name, part in self._parts().items():
-                part.load_state_dict(content[name])
-            self.history, self.best, self.ranks = content["history"], content["best"], content["ranks"]
+            try:
+                self.stage.module.load_state_dict(content["network"])
+                for name, part in self._parts().items():
+                    part.load_state_dict(content[name])
+                self.history, self.best, self.ranks = content["history"], content["best"], content["ranks"]
+            except (KeyError, RuntimeError, TypeError, ValueError, AttributeError) as error:
+                reason = (str(error).splitlines() or [type(error).__name__])[0]
+                raise UserError(f"{path} does not fit this run ({reason}); put the run's own checkpoint back, or train "
+                                f"anew in another `out`") from error  # fmt: skip
             self.fallen, self.factor = self.options.schedule.falls(self.ranks), None  # the optimiser has some rate
         if self.accelerator.is_main_process:
             self.folder.write_metrics(self.before + self.history)

@@ -5,7 +5,7 @@ import json
 from pathlib import Path
 
 from iemf.errors import UserError
-from iemf.files import read_json, write_atomically, write_json
+from iemf.files import read_json, remove_unfinished, write_atomically, write_json
 from iemf.lock import holds_nothing
 
 # What may change between a run and its resumption without changing its result: where files lie (digests tell them
@@ -18,10 +18,10 @@ def identifying(config: dict) -> dict:
     return {name: value for name, value in config.items() if name not in FREE_FIELDS and value is not None}
 
 
-def differing_field(stored: dict, wanted: dict) -> str | None:
-    """The first field in which two configs differ, FREE_FIELDS aside; None if they agree."""
+def differing_fields(stored: dict, wanted: dict) -> list[str]:
+    """The fields in which two configs differ, FREE_FIELDS aside, by name."""
     ours, theirs = identifying(wanted), identifying(stored)
-    return next((name for name in sorted(ours.keys() | theirs.keys()) if theirs.get(name) != ours.get(name)), None)
+    return [name for name in sorted(ours.keys() | theirs.keys()) if theirs.get(name) != ours.get(name)]
 
 
 class RunFolder:
@@ -38,8 +38,9 @@ class RunFolder:
         self.results_file = self.path / "results.json"
         self.checkpoints = self.path / "checkpoints"
         self.last_checkpoint = self.checkpoints / "last.pt"
+        self.previous_checkpoint = self.checkpoints / "previous.pt"  # the one before the last, while the run goes on
         self.best_checkpoint = self.checkpoints / "best.pt"
-        self.identity = ""  # of the run that has been started
+        self.identity, self.options = "", "{}"  # of the run that has been started
 
     def check(self, config: dict, resume: bool) -> None:
         """Refuse a folder that this run must not write to; touches nothing.
@@ -59,10 +60,10 @@ class RunFolder:
             state = "a finished" if self.results_file.exists() else "an unfinished"
             raise UserError(f"`out` {self.path} holds {state} run; add `resume` to go on with it or name a new folder")
         stored = self.read_config()
-        if (field := differing_field(stored, config)) is not None:
+        if fields := differing_fields(stored, config):
+            told = [f"{field}={stored.get(field)!r}, this run {config.get(field)!r}" for field in fields]
             raise UserError(
-                f"{self.config_file} has {field}={stored.get(field)!r}, this run {config.get(field)!r}; "
-                f"resume with the same options or name a new folder"
+                f"{self.config_file} has {'; '.join(told)}; resume with the same options or name a new folder"
             )
 
     def start(self, config: dict) -> None:
@@ -76,13 +77,14 @@ class RunFolder:
             self.path.mkdir(parents=True, exist_ok=True)
             write_json(self.config_file, config)
             self.checkpoints.mkdir(exist_ok=True)
+            remove_unfinished(self.path, self.checkpoints)
         except OSError as error:
             raise UserError(f"`out` {self.path} cannot be written ({error.strerror}); name another folder") from None
 
     def identify(self, config: dict) -> None:
-        """Say which run this is; its checkpoints carry the mark."""
-        content = json.dumps(identifying(config), sort_keys=True)
-        self.identity = hashlib.sha256(content.encode()).hexdigest()[:16]
+        """Say which run this is; its checkpoints carry the mark, and the options that it is made of."""
+        self.options = json.dumps(identifying(config), sort_keys=True)
+        self.identity = hashlib.sha256(self.options.encode()).hexdigest()[:16]
 
     def read_config(self) -> dict:
         """The stored config.
@@ -101,6 +103,11 @@ class RunFolder:
         if not self.metrics_file.exists():
             return []
         return [json.loads(line) for line in self.metrics_file.read_text(encoding="utf-8").splitlines()]
+
+    def forget_checkpoints(self) -> None:
+        """So that the run begins anew."""
+        for path in (self.last_checkpoint, self.previous_checkpoint):
+            path.unlink(missing_ok=True)
 
     def write_metrics(self, history: list[dict]) -> None:
         """Replace metrics.jsonl by ``history``."""

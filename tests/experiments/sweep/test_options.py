@@ -11,7 +11,7 @@ from experiments.sweep import options
 from experiments.sweep.build import window_of
 from experiments.sweep.options import ReadBy, SweepOptions
 from iemf.errors import UserError
-from iemf.training.record import differing_field
+from iemf.training.record import differing_fields
 
 
 @pytest.mark.parametrize(
@@ -121,9 +121,9 @@ def test_stored_is_what_is_set(tmp_path):
     for variant in ("vanilla", "joint"):
         assert not {"gamma", "gate", "scale", "modulate_from"} & stored[variant].keys()
     moved = stored["iemf"] | {"data_root": "elsewhere", "cache": "x", "paper": "other words", "workers": 9, "out": "y"}
-    assert differing_field(stored["iemf"], moved) is None
-    assert differing_field(stored["iemf"], moved | {"data_digest": "other"}) == "data_digest"
-    assert differing_field(stored["iemf"], moved | {"gamma": 2.0}) == "gamma"
+    assert differing_fields(stored["iemf"], moved) == []
+    assert differing_fields(stored["iemf"], moved | {"data_digest": "other"}) == ["data_digest"]
+    assert differing_fields(stored["iemf"], moved | {"gamma": 2.0}) == ["gamma"]
 
 
 def test_values_as_they_would_be_typed():

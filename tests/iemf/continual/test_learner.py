@@ -30,7 +30,7 @@ def test_every_method_learns_every_task(tmp_path, accelerator, name):
     assert [[sorted(each) for each in row] for row in run.unimodal] == [[["audio", "visual"]] * n for n in (1, 2, 3)]
     assert run.network.classes == 6
     assert sorted(p.name for p in tmp_path.glob("checkpoints/*")) == [
-        "best.pt", "last.pt", "task0.pt", "task1.pt", "task2.pt",
+        "best.pt", "last.pt", "previous.pt", "task0.pt", "task1.pt", "task2.pt",
     ]  # fmt: skip
 
 
@@ -131,6 +131,18 @@ def test_a_checkpoint_of_another_run_is_refused(tmp_path, accelerator, finished)
             learner(tmp_path, accelerator, epochs=1, identity=identity).fit(resume=True)
         assert "\n" not in str(caught.value)
     assert len(learner(tmp_path, accelerator, epochs=1, identity={"method": "ssil"}).fit(resume=True)) == 3
+
+
+def test_a_damaged_checkpoint_of_a_task_falls_back_to_the_task_before(tmp_path, accelerator, capsys):
+    expected = learner(tmp_path, accelerator, epochs=1).fit()
+    checkpoints = tmp_path / "checkpoints"
+    weights = checkpoint.load(checkpoints / "task2.pt")["network"]
+    (checkpoints / "task2.pt").write_bytes((checkpoints / "task2.pt").read_bytes()[:-800])
+    assert learner(tmp_path, accelerator, epochs=1).fit(resume=True) == expected
+    assert "task2.pt is not a readable checkpoint" in (told := capsys.readouterr().err)
+    assert told.endswith("going on from the one before, task1.pt\n")
+    found = checkpoint.load(checkpoints / "task2.pt")["network"]
+    assert all(torch.equal(weights[name], found[name]) for name in weights)
 
 
 def test_a_checkpoint_of_an_old_version_is_refused(tmp_path, accelerator):

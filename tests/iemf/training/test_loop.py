@@ -206,7 +206,7 @@ def test_the_folder_and_the_losses(tmp_path, accelerator):
     records = run.fit()
     path = run.folder.path
     assert {p.name for p in path.iterdir()} == {"config.json", "metrics.jsonl", "checkpoints", "tensorboard"}
-    assert {p.name for p in (path / "checkpoints").iterdir()} == {"last.pt", "best.pt"}
+    assert {p.name for p in (path / "checkpoints").iterdir()} == {"last.pt", "previous.pt", "best.pt"}
     assert list((path / "tensorboard").iterdir())
     assert RunFolder(path).metrics() == records
     assert [record["epoch"] for record in records] == [0, 1, 2]

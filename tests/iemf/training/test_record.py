@@ -6,7 +6,7 @@ import pytest
 
 from iemf.errors import UserError
 from iemf.training import RunFolder
-from iemf.training.record import differing_field
+from iemf.training.record import differing_fields
 
 
 def test_a_folder_begins_with_its_config_and_a_place_for_checkpoints(tmp_path):
@@ -39,7 +39,7 @@ def test_metrics_are_replaced_whole(tmp_path):
 )
 def test_configs_differ_in_what_changes_a_result(wanted, field):
     stored = {"lr": 1, "out": "a"}
-    assert differing_field(stored, wanted) == field
+    assert differing_fields(stored, wanted) == ([] if field is None else [field])
     identities = []
     for config in (stored, wanted):
         folder = RunFolder("x")
