@@ -10,7 +10,8 @@ from typing import IO
 
 from iemf.errors import UserError
 
-UNFINISHED = re.compile(r"\..+\.\d+")  # what a killed process leaves of a file it was writing
+# What a killed process leaves of a file it was writing; of our kinds of files alone, not .notes.2024.
+UNFINISHED = re.compile(r"\.[^.]+\.(json|jsonl|pt|npy|npz|arrow|csv|md|html|png)\.\d+")
 
 
 @contextmanager

@@ -9,6 +9,7 @@ from pathlib import Path
 from filelock import FileLock, Timeout
 
 from iemf.errors import UserError
+from iemf.files import UNFINISHED
 
 LOCK, HOLDER = ".lock", ".lock-holder"
 GRACE = 1.0  # seconds: workers of a program that was killed take a moment to end
@@ -59,8 +60,8 @@ def only_writer(folder: Path, work: str) -> Iterator[None]:
 
 
 def holds_nothing(folder: Path) -> bool:
-    """Whether a folder is empty, the files of its lock aside."""
-    return all(path.name in (LOCK, HOLDER) for path in folder.iterdir())
+    """Whether a folder is empty, the files of its lock aside, and what a killed program was writing there."""
+    return all(path.name in (LOCK, HOLDER) or UNFINISHED.fullmatch(path.name) for path in folder.iterdir())
 
 
 def _holder(folder: Path) -> str:

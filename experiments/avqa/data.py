@@ -12,6 +12,7 @@ from iemf.avqa import av_digits_qa, music_avqa
 from iemf.avqa.data import AVQAData
 from iemf.errors import UserError
 from iemf.files import read_json, write_json
+from iemf.lock import holds_nothing
 
 RECIPE = "made.json"
 
@@ -39,7 +40,7 @@ def make_if_missing(folder: Path, progress: bool = True) -> None:
     try:
         folder.mkdir(parents=True, exist_ok=True)
         with FileLock(folder.parent / f".{folder.name}.lock"):  # let go of by a kill too
-            if any(folder.iterdir()) and not (folder / RECIPE).exists():
+            if not holds_nothing(folder) and not (folder / RECIPE).exists():
                 raise UserError(f"`cache` {folder} holds files that are not av-digits-qa's; name a new folder")
             if not is_made(folder):
                 _make(folder, progress)

@@ -81,6 +81,9 @@ PROGRAMS = {
                       "--folders runs/av-digits runs/robustness --out runs/report"),
     "benchmark": Program("experiments.benchmark.run", "BenchmarkConfig",
                          "time the neuron, a training step, or the reading of data", "lif", kept="turns"),
+    "reliability": Program("experiments.reliability.run", "ReliabilityConfig",
+                           "kill programs at any moment, feed readers hostile files, run for long; and count",
+                           "kills --trials 56 --out runs/reliability", kept="trials"),
 }  # fmt: skip
 TOGETHER = (
     "classification",

@@ -60,6 +60,8 @@ def test_it_leaves_nothing_behind_where_nothing_came_of_it(tmp_path):
     assert [path.name for path in (tmp_path / "mine").iterdir()] == ["thesis.tex"]
     with only_writer(tmp_path / "new", "is training"):
         assert lock.holds_nothing(tmp_path / "new")
+        (tmp_path / "new" / ".config.json.4242").write_text("{")  # killed while it wrote its first file
+        assert lock.holds_nothing(tmp_path / "new")
         (tmp_path / "new" / "x").write_text("")
         assert not lock.holds_nothing(tmp_path / "new")
 

@@ -219,7 +219,7 @@ def test_what_a_killed_program_was_writing_is_removed(tmp_path):
     folder = folder_of(tmp_path)
     (folder.checkpoints / ".last.pt.4242").write_bytes(b"half")
     (folder.path / ".metrics.jsonl.17").write_bytes(b"half")
-    (folder.path / ".notes").write_text("the user's own")
+    (folder.path / ".notes.2024").write_text("the user's own")
     folder_of(tmp_path)
-    assert {p.name for p in folder.path.iterdir()} == {"config.json", "checkpoints", ".notes"}
+    assert {p.name for p in folder.path.iterdir()} == {"config.json", "checkpoints", ".notes.2024"}
     assert not list(folder.checkpoints.iterdir())
