@@ -16,6 +16,10 @@ Job = TypeVar("Job")
 POLL_SECONDS = 1.0
 
 
+class ProcessDied(UserError):
+    """A process of the pool was killed, or crashed."""
+
+
 class Done(NamedTuple):
     """A job, what it gave, and the UserError it ended with, if it did."""
 
@@ -55,7 +59,7 @@ def in_processes(
         polls: yield None about every second besides, for a progress bar.
 
     Raises:
-        UserError: a process was killed. An error other than UserError in a job is raised here.
+        ProcessDied: a process was killed. An error other than UserError in a job is raised here.
     """
     jobs = list(jobs)
     if not jobs:
@@ -74,8 +78,8 @@ def in_processes(
                     try:
                         yield Done(job, future.result(), None)
                     except BrokenProcessPool:
-                        raise UserError(f"{what} was killed (out of memory?); run the same command again to go on, "
-                                        f"with `jobs` 1 if it happens again") from None  # fmt: skip
+                        raise ProcessDied(f"{what} was killed (out of memory?); run the same command again to go on, "
+                                          f"with `jobs` 1 if it happens again") from None  # fmt: skip
                     except UserError as error:
                         yield Done(job, None, error)
                 if polls:

@@ -201,7 +201,10 @@ def hdf5_extents(path: Path) -> dict[str, pickled.Extent]:
     found = {}
     try:
         with h5py.File(path, "r") as file:
-            for video, data in file.items():
+            for video in file:
+                if not isinstance(file.get(video, getlink=True), h5py.HardLink):
+                    raise UserError(f"{path}: {video!r} lies in another place or file; do not trust this file")
+                data = file[video]
                 offset = data.id.get_offset() if isinstance(data, h5py.Dataset) else None
                 if offset is None:
                     raise UserError(

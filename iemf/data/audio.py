@@ -23,6 +23,8 @@ MEL_BANDS = 80  # with more, the lowest would fall between two bins
 INT16 = 32767
 RESAMPLING_MARGIN = 0.1  # seconds: more than the resampling filter reaches
 WHOLE = 0.95  # of the samples that a file promises; MP3 headers promise a few too many
+RATES = (1000, 1_000_000)  # samples a second; speech codecs begin at 8000, studios end at 768000
+FRAMES_A_BLOCK = 1 << 18
 LONGEST_PAGE = 65307  # bytes of an Ogg page
 LIBSNDFILE = (".wav", ".flac", ".ogg", ".oga", ".opus", ".mp3", ".aif", ".aiff", ".aifc", ".au", ".w64")
 FFMPEG = (".m4a", ".m4b", ".aac", ".wma", ".ac3", ".amr", ".ape", ".caf", ".mka", ".mp2", ".weba", ".wv")
@@ -48,6 +50,7 @@ def read(path: Path, sample_rate: int = SAMPLE_RATE, seconds: float | None = Non
     else:
         samples, rate = video.sound(path, margin)
     wave = torch.from_numpy(np.ascontiguousarray(samples))
+    _check_rate(path, rate)
     if not torch.isfinite(wave).all():
         raise UserError(f"{path} holds samples that are not finite numbers; repair or remove it")
     if rate != sample_rate:
@@ -78,8 +81,9 @@ def _read_sound_file(path: Path, seconds: float | None) -> tuple[np.ndarray, int
     try:
         with soundfile.SoundFile(path) as file:
             rate = file.samplerate
+            _check_rate(path, rate)
             count = file.frames if seconds is None else min(file.frames, round(seconds * rate))
-            samples = file.read(count, dtype="float32", always_2d=True).mean(1)
+            samples = _read_mono(file, count)
         missing = _missing_bytes(path)
     except (soundfile.LibsndfileError, OSError, RuntimeError) as error:
         raise UserError(f"{path} cannot be read as sound ({error}); repair or remove it") from None
@@ -90,6 +94,22 @@ def _read_sound_file(path: Path, seconds: float | None) -> tuple[np.ndarray, int
     if len(samples) < WHOLE * count or not _has_last_page(path):
         raise UserError(f"{path} is truncated; repair or remove it")
     return samples, rate
+
+
+def _check_rate(path: Path, rate: int) -> None:
+    """Raise UserError for a rate that no sound has: a second at 1 Hz would become 22050 times its size."""
+    if not RATES[0] <= rate <= RATES[1]:
+        raise UserError(f"{path} declares {rate} samples a second; repair or remove it")
+
+
+def _read_mono(file: soundfile.SoundFile, count: int) -> np.ndarray:
+    """The first ``count`` samples, in blocks: memory is taken for what is there, not for what the header claims."""
+    parts = []
+    while count > 0:
+        part = file.read(min(count, FRAMES_A_BLOCK), dtype="float32", always_2d=True).mean(1)
+        parts.append(part)
+        count = count - len(part) if len(part) else 0
+    return np.concatenate(parts) if parts else np.zeros(0, np.float32)
 
 
 def _missing_bytes(path: Path) -> int:

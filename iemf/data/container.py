@@ -19,6 +19,7 @@ from iemf.errors import UserError
 # What is shown of a whole file reaches this share of its declared duration, a few frames aside.
 WHOLE = 0.9
 SLACK = 0.2  # seconds
+MOST_PIXELS = 2**26  # of a picture; 8K has half as many
 CONTENT = {"video": "pictures", "audio": "sound"}
 
 
@@ -60,6 +61,8 @@ def opened(path: Path) -> Iterator[av.container.InputContainer]:
                     if stream.codec_context is None:
                         raise UserError(f"{path} holds {stream.type} of an unknown codec; convert or remove it")
                     stream.codec_context.thread_count = 1
+                if stream.type == "video":  # a header's claim would take memory before a picture is decoded
+                    stream.codec_context.options = {"max_pixels": str(MOST_PIXELS)}
             yield container
     except (av.FFmpegError, OSError) as error:
         reason = error.strerror or str(error) or type(error).__name__

@@ -7,6 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from iemf.data.preparation import archive
+from iemf.errors import UserError
 from tests import official
 from tests.media import write_picture, write_sound
 from tests.preparing import SMALL, content, ids, skipped
@@ -98,3 +100,66 @@ def test_a_name_in_an_archive_cannot_write_outside_the_target(call, tmp_path, ki
     assert (code, error.count("\n")) == (2, 1)
     assert "leads outside its folder" in error
     assert content(tmp_path).keys() - before.keys() == {"out/plan.json"}
+
+
+def bomb(path, size):
+    """``size`` bytes of zeros, packed."""
+    if path.suffix == ".zip":
+        with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as file, file.open("a/zeros.wav", "w") as inside:
+            for _ in range(size // 2**20):
+                inside.write(bytes(2**20))
+    else:
+        member = tarfile.TarInfo("a/zeros.wav")
+        member.size = size
+        with tarfile.open(path, "w:gz") as file, Path("/dev/zero").open("rb") as zeros:
+            file.addfile(member, zeros)
+
+
+@pytest.mark.parametrize("kind", ["zip", "tar.gz"])
+def test_a_bomb_is_refused_before_it_fills_the_disk(monkeypatch, tmp_path, kind):
+    monkeypatch.setattr(archive, "ALWAYS", 2**20)
+    bomb(tmp_path / f"x.{kind}", 2**24)
+    with pytest.raises(UserError, match=r"unpacks to more than .* which media never do; do not trust this file"):
+        archive.unpack(tmp_path / f"x.{kind}", tmp_path / "out", progress=False)
+    assert [path.name for path in tmp_path.iterdir()] == [f"x.{kind}"]
+
+
+@pytest.mark.parametrize("kind", ["zip", "tar.gz"])
+def test_more_than_there_is_room_for_is_told_before(monkeypatch, tmp_path, kind):
+    bomb(tmp_path / f"x.{kind}", 2**20)
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: type("Usage", (), {"free": 2**19})())
+    with pytest.raises(UserError, match=r"unpacks to more than the 0\.0 GB that are free"):
+        archive.unpack(tmp_path / f"x.{kind}", tmp_path / "out", progress=False)
+    assert [path.name for path in tmp_path.iterdir()] == [f"x.{kind}"]
+
+
+def test_a_tar_archives_name_has_a_bound(tmp_path):
+    """tarfile would read it into memory whole: 10 GB of zeros are 10 MB packed."""
+    member = tarfile.TarInfo("././@LongLink")
+    member.type, member.size = tarfile.GNUTYPE_LONGNAME, 2**24
+    with tarfile.open(tmp_path / "x.tar.gz", "w:gz") as file, Path("/dev/zero").open("rb") as zeros:
+        file.addfile(member, zeros)
+    with pytest.raises(UserError, match=r"x\.tar\.gz cannot be unpacked \(.*it has a name of 16777216 bytes"):
+        archive.unpack(tmp_path / "x.tar.gz", tmp_path / "out", progress=False)
+
+
+@pytest.mark.parametrize("target", ["/etc/passwd", "../../outside", "/dev/sda"])
+@pytest.mark.parametrize("kind", [tarfile.SYMTYPE, tarfile.LNKTYPE, tarfile.CHRTYPE, tarfile.FIFOTYPE])
+def test_links_that_lead_outside_and_devices_are_refused(tmp_path, kind, target):
+    member = tarfile.TarInfo("a/link")
+    member.type, member.linkname = kind, target
+    with tarfile.open(tmp_path / "x.tar", "w") as file:
+        file.addfile(member)
+    with pytest.raises(UserError, match=r"x\.tar cannot be unpacked"):
+        archive.unpack(tmp_path / "x.tar", tmp_path / "out", progress=False)
+    assert [path.name for path in tmp_path.iterdir()] == ["x.tar"]
+
+
+def test_a_link_in_a_zip_archive_is_a_file_with_its_text(tmp_path):
+    member = zipfile.ZipInfo("a/link")
+    member.external_attr = 0o120777 << 16
+    with zipfile.ZipFile(tmp_path / "x.zip", "w") as file:
+        file.writestr(member, "/etc/passwd")
+    archive.unpack(tmp_path / "x.zip", tmp_path / "out", progress=False)
+    assert not (tmp_path / "out" / "a" / "link").is_symlink()
+    assert (tmp_path / "out" / "a" / "link").read_text() == "/etc/passwd"

@@ -1,10 +1,11 @@
 """Preparing a data set on all cores: interrupted, it goes on; repeated, it does nothing."""
 
 import hashlib
+import itertools
 import json
 from collections.abc import Iterator, Sequence
 from contextlib import closing
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 from tqdm import tqdm
@@ -17,14 +18,18 @@ from iemf.data.preparation.listing import Listing
 from iemf.errors import UserError
 from iemf.files import read_json, write_json
 from iemf.lock import holds_nothing
-from iemf.pool import in_processes
+from iemf.pool import ProcessDied, in_processes
 
+WHO = "a process that decodes files (one of them may crash the decoder)"
 CLIPS_A_SHARD = 64  # the unit of work: what a killed worker loses at most
 
 
 @dataclass(frozen=True)
 class Job:
-    """A shard to be made. ``fingerprint`` changes with the clips, the size or time of a file, and the form."""
+    """A shard to be made. ``fingerprint`` changes with the clips, the size or time of a file, and the form.
+
+    ``crashing`` are positions of clips whose decoding has ended a process.
+    """
 
     path: Path
     split: str
@@ -32,6 +37,12 @@ class Job:
     classes: tuple[str, ...]
     form: Form
     fingerprint: str
+    crashing: tuple[int, ...] = ()
+
+    @property
+    def mark(self) -> Path:
+        """Says, while the shard is made, which clip is being decoded; it outlives a process that dies of it."""
+        return self.path.with_name(f".{self.path.stem}.decoding")
 
 
 def prepare(
@@ -181,7 +192,11 @@ def _make(stale: Sequence[Job], total: int, jobs: int, progress: bool) -> None:
     skipped = 0
     with tqdm(total=total, initial=total - clips, desc="preparing", unit="clip", disable=not progress,
               dynamic_ncols=True, smoothing=0.05) as bar:  # fmt: skip
-        for done, left_out in map(make_shard, stale) if jobs == 1 else _in_processes(stale, jobs):
+        # A shard whose making has ended a process, perhaps by one of its files, is made apart.
+        suspect = [job for job in stale if job.mark.exists()]
+        others = [job for job in stale if not job.mark.exists()]
+        usual = map(make_shard, others) if jobs == 1 else _in_processes(others, jobs)
+        for done, left_out in itertools.chain(usual, map(_apart, suspect)):
             skipped += left_out
             bar.update(done)
             bar.set_postfix_str(f"{skipped} skipped")
@@ -189,12 +204,37 @@ def _make(stale: Sequence[Job], total: int, jobs: int, progress: bool) -> None:
 
 def _in_processes(stale: Sequence[Job], jobs: int) -> Iterator[tuple[int, int]]:
     """What :func:`make_shard` returns, as it comes."""
-    what = "a process that decodes files (one of them may crash the decoder)"
-    with closing(in_processes(make_shard, stale, jobs, threads=1, what=what)) as results:
-        for done in results:
-            if done.error is not None:
-                raise done.error
-            yield done.result
+    waiting = {job.path: job for job in stale}
+    try:
+        with closing(in_processes(make_shard, stale, jobs, threads=1, what=WHO)) as results:
+            for done in results:
+                if done.error is not None:
+                    raise done.error
+                del waiting[done.job.path]
+                yield done.result
+    except ProcessDied:
+        begun = [job for job in waiting.values() if job.mark.exists()]
+        if not begun:
+            raise
+        yield from map(_apart, begun)
+        yield from _in_processes([job for job in waiting.values() if job not in begun], jobs)
+
+
+def _apart(job: Job) -> tuple[int, int]:
+    """:func:`make_shard` in a process of its own, again without each clip that ends it."""
+    while True:
+        job.mark.unlink(missing_ok=True)
+        try:
+            (done,) = in_processes(make_shard, [job], 1, threads=1, what=WHO)
+        except ProcessDied:
+            position = int(job.mark.read_text()) if job.mark.exists() else -1
+            if position < 0 or position in job.crashing:  # it was no clip's fault
+                raise
+            job = replace(job, crashing=(*job.crashing, position))
+            continue
+        if done.error is not None:
+            raise done.error
+        return done.result
 
 
 def make_shard(job: Job) -> tuple[int, int]:
@@ -203,8 +243,28 @@ def make_shard(job: Job) -> tuple[int, int]:
     Raises:
         UserError: the shard cannot be written.
     """
+    try:
+        rows, skipped = _encoded(job)
+        shard.write(job.path, rows, {"fingerprint": job.fingerprint, "skipped": skipped})
+    except OSError as error:
+        raise UserError(
+            f"{job.path} cannot be written ({error.strerror or error}); finished shards are kept: make room or mend "
+            f"the target, then run the same command again"
+        ) from None
+    finally:  # of an error, not of a process that dies
+        job.mark.unlink(missing_ok=True)
+    return len(job.clips), len(skipped)
+
+
+def _encoded(job: Job) -> tuple[list[shard.Row], list[dict]]:
+    """(the clips that can be stored, why others cannot); the mark says which is at hand."""
     rows, skipped = [], []
-    for clip in job.clips:
+    for position, clip in enumerate(job.clips):
+        if position in job.crashing:
+            skipped.append(_reason(job, clip, f"{clip.files[0]} or a file beside it ends the process that decodes it; "
+                                              f"repair or remove it"))  # fmt: skip
+            continue
+        job.mark.write_text(str(position))
         try:
             clip.id.encode()  # Arrow and the lists hold UTF-8; file systems hold any bytes
             rows.append(encode(clip, job.form))
@@ -215,14 +275,7 @@ def make_shard(job: Job) -> tuple[int, int]:
         except Exception as error:  # what decoders raise on damaged files is without end; it is recorded, not lost
             named = f"{clip.files[0] if clip.files else clip.id} cannot be decoded ({type(error).__name__}: {error})"
             skipped.append(_reason(job, clip, " ".join(named.split())))
-    try:
-        shard.write(job.path, rows, {"fingerprint": job.fingerprint, "skipped": skipped})
-    except OSError as error:
-        raise UserError(
-            f"{job.path} cannot be written ({error.strerror or error}); finished shards are kept: make room or mend "
-            f"the target, then run the same command again"
-        ) from None
-    return len(job.clips), len(skipped)
+    return rows, skipped
 
 
 def _reason(job: Job, clip: Clip, reason: str) -> dict:

@@ -25,7 +25,9 @@ SCHEMA = pa.schema(
     [("id", pa.string()), ("label", pa.int16()), ("audio", pa.large_binary()), ("frames", pa.list_(pa.large_binary()))]
 )
 METADATA = b"iemf"
-NAME = re.compile(r"\.?(train|val|test)-\d{5}\.arrow(\.\d+)?$")  # a shard, or one that is being written
+MOST_PIXELS = 2**26  # 8192 x 8192
+# A shard, one that is being written, and the mark of one that is being made.
+NAME = re.compile(r"\.?(train|val|test)-\d{5}\.(arrow(\.\d+)?|decoding)$")
 
 
 @dataclass(frozen=True)
@@ -72,7 +74,10 @@ class Shard:
     def __init__(self, path: Path) -> None:
         try:
             self.batch = pa.ipc.open_file(pa.memory_map(str(path))).get_batch(0)
-        except (OSError, pa.ArrowInvalid) as error:
+            if not self.batch.schema.equals(SCHEMA):
+                raise pa.ArrowInvalid("it has other columns than a shard's")
+            self.batch.validate(full=True)  # forged offsets would lead into memory that is not the file's
+        except (OSError, IndexError, pa.ArrowException) as error:
             raise UserError(f"{path} cannot be read ({error}); remove it and prepare the data again") from None
         self.path = path
 
@@ -90,8 +95,15 @@ class Shard:
         frames = self.batch.column("frames")[row].values
         files = (np.frombuffer(frames[position].as_buffer(), np.uint8) for position in choose(len(frames)))
         # Not strict: a file that people's viewers open is decoded, stray bytes or not.
-        pictures = [simplejpeg.decode_jpeg(file, strict=False) for file in files]
+        pictures = [simplejpeg.decode_jpeg(self._of_sane_size(file), strict=False) for file in files]
         return torch.from_numpy(wave), torch.from_numpy(np.stack(pictures)).movedim(-1, -3)
+
+    def _of_sane_size(self, file: np.ndarray) -> np.ndarray:
+        """The same, unless its header claims more pixels than a picture has; memory would be taken for all of them."""
+        height, width, *_ = simplejpeg.decode_jpeg_header(file, strict=False)
+        if height * width > MOST_PIXELS:
+            raise UserError(f"{self.path} holds a picture of {width} x {height}; remove it and prepare the data again")
+        return file
 
 
 def remove_others(folder: Path, keep: set[str]) -> None:

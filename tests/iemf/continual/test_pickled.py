@@ -2,6 +2,7 @@
 
 import os
 import pickle
+import resource
 import tracemalloc
 from collections import OrderedDict
 
@@ -173,3 +174,46 @@ def test_every_cut_and_many_damaged_bytes_are_one_line(tmp_path, read, protocol)
         except UserError as error:
             refused += "x.npy" in str(error)
     assert refused > len(whole)  # whatever else a byte may do, it ends in no other exception
+
+
+def as_npy(path, pickled):
+    with path.open("wb") as file:
+        np.lib.format.write_array_header_1_0(file, {"descr": "|O", "fortran_order": False, "shape": ()})
+        file.write(pickled)
+
+
+SWELLING = {
+    "a memo of number 2^31 - 1": b"\x80\x04N" + pickle.LONG_BINPUT + b"\xff\xff\xff\x7f" + b".",
+    "ten billion bytes to come": b"\x80\x05" + pickle.BYTEARRAY8 + (10**10).to_bytes(8, "little") + b".",
+    "text that is not there": b"\x80\x04" + pickle.BINUNICODE8 + (10**10).to_bytes(8, "little") + b".",
+    "a frame that is not there": b"\x80\x04" + pickle.FRAME + (10**10).to_bytes(8, "little") + b".",
+}
+
+
+@pytest.mark.parametrize("read", [pickled.load, pickled.extents])
+@pytest.mark.parametrize("content", SWELLING.values(), ids=SWELLING)
+def test_a_small_file_takes_no_memory(tmp_path, read, content):
+    as_npy(tmp_path / "x.npy", content)
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    with pytest.raises(UserError, match=r"x\.npy"):
+        read(tmp_path / "x.npy")
+    assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 100_000  # kB
+
+
+def test_lists_of_lists_of_lists_are_built_once_each(tmp_path):
+    """Thirty lists of ten times the list before: 10^30 if each were built whenever it is met."""
+    content = ["x"]
+    for _ in range(30):
+        content = [content] * 10
+    np.save(tmp_path / "x.npy", {"a": content})
+    found = pickled.load(tmp_path / "x.npy")["a"]
+    assert len(found) == 10
+    assert found[0] is found[9]
+
+
+def test_a_list_that_holds_itself_is_refused(tmp_path):
+    content = []
+    content.append(content)
+    np.save(tmp_path / "x.npy", {"a": content})
+    with pytest.raises(UserError, match=r"is damaged \(RecursionError\)"):
+        pickled.load(tmp_path / "x.npy")

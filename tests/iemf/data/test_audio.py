@@ -1,10 +1,12 @@
 """Sound at one rate: what becomes of a tone, and what it costs."""
 
+import resource
 import time
 from pathlib import Path
 
 import numpy as np
 import pytest
+import soundfile
 
 from iemf.data import audio
 from iemf.errors import UserError
@@ -70,3 +72,30 @@ def test_a_wave_that_is_nothing_at_the_new_rate_is_named(tmp_path):
     write_sound(tmp_path / "a.wav", 1 / 192000, 440.0, 192000)
     with pytest.raises(UserError, match=r"a\.wav holds no sound"):
         audio.read(tmp_path / "a.wav")
+
+
+@pytest.mark.parametrize("seconds", [None, 2.0])
+def test_a_header_that_claims_ten_gigabytes_takes_no_memory(tmp_path, seconds):
+    """2^36 - 1 samples by the header of a FLAC file of a second; 4 GB by that of a WAV file."""
+    wave = (0.3 * np.sin(np.arange(16000))).astype(np.float32)
+    soundfile.write(tmp_path / "x.flac", wave, 16000)
+    content = bytearray((tmp_path / "x.flac").read_bytes())
+    content[21] |= 0x0F
+    content[22:26] = b"\xff" * 4
+    (tmp_path / "x.flac").write_bytes(content)
+    soundfile.write(tmp_path / "x.wav", wave, 16000)
+    content = bytearray((tmp_path / "x.wav").read_bytes())
+    content[4:8] = content[40:44] = b"\xf0\xff\xff\xff"
+    (tmp_path / "x.wav").write_bytes(content)
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    for name in ("x.flac", "x.wav"):
+        with pytest.raises(UserError, match=rf"{name} (is truncated|cannot be read)"):
+            audio.read(tmp_path / name, seconds=seconds)
+    assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 200_000  # kB
+
+
+@pytest.mark.parametrize("rate", [1, 2_000_000])
+def test_a_rate_that_no_sound_has_is_refused(tmp_path, rate):
+    soundfile.write(tmp_path / "x.wav", np.zeros(100, np.float32), rate)
+    with pytest.raises(UserError, match=rf"x\.wav declares {rate} samples a second"):
+        audio.read(tmp_path / "x.wav")

@@ -104,3 +104,12 @@ def test_of_several_sound_tracks_the_default_is_read_and_said(tmp_path, default)
     with pytest.warns(MediaWarning, match=rf"two\.mkv has 2 tracks of sound; number {read + 1} is read \({why}\)"):
         sound = audio.read(path)
     assert (sound.abs().max() > 0.4) == (read == 1)
+
+
+def test_a_picture_of_more_pixels_than_8k_has_is_not_decoded(film, monkeypatch):
+    """A header can claim two billion; memory would be taken for all of them."""
+    monkeypatch.setattr(container, "MOST_PIXELS", 64 * 48 - 1)
+    with pytest.raises(UserError, match=r"film\.mp4 cannot be decoded"):
+        video.frames(film, lambda count: [0])
+    monkeypatch.setattr(container, "MOST_PIXELS", 128 * 128)  # with the margin that FFmpeg reckons with
+    assert len(video.frames(film, lambda count: [0])) == 1
