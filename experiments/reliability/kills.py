@@ -159,15 +159,16 @@ def trial(
 
 def killed_at(number: int, program: Program, data: Path, out: Path) -> int:
     """Run, and die in the middle of a write."""
-
-    def die(now: int, descriptor: int) -> None:
-        if now == number:
-            if renamed(descriptor):
-                os.ftruncate(descriptor, os.fstat(descriptor).st_size // 2)
-            os.kill(os.getpid(), signal.SIGKILL)
-
-    on_write(die)
+    on_write(functools.partial(die_in, number))
     return call(program, data, out)
+
+
+def die_in(number: int, now: int, descriptor: int) -> None:
+    """End this process in write ``number``, if ``now`` is it, with half of the bytes on the disk."""
+    if now == number:
+        if renamed(descriptor):
+            os.ftruncate(descriptor, os.fstat(descriptor).st_size // 2)
+        os.kill(os.getpid(), signal.SIGKILL)
 
 
 def renamed(descriptor: int) -> bool:

@@ -1,6 +1,6 @@
 """One program for all trials: try, print the table, write both."""
 
-from experiments.reliability import kills, options
+from experiments.reliability import fuzz, kills, options, soak
 from experiments.reliability.options import ReliabilityConfig
 from iemf.errors import UserError
 from iemf.files import write_atomically, write_json
@@ -16,6 +16,12 @@ def main(config: ReliabilityConfig) -> None:
     if config.what == "kills":
         records = kills.measure(config.trials or 56, config.seed)
         table, lost = kills.markdown(records), kills.lost(records)
+    elif config.what == "fuzz":
+        records = fuzz.measure(config.minutes or 1.0, config.seed)
+        table, lost = fuzz.markdown(records), fuzz.lost(records)
+    else:
+        records = soak.measure(config.minutes or 1.0)
+        table, lost = soak.markdown(records), soak.lost(records)
     print(table)
     if config.out is not None:
         config.out.mkdir(parents=True, exist_ok=True)

@@ -211,6 +211,9 @@ def hdf5_extents(path: Path) -> dict[str, pickled.Extent]:
                         f"{path}: {video!r} is no contiguous data set; h5repack -l CONTI IN OUT makes it so"
                     )
                 found[video] = pickled.Extent(offset, data.shape, data.dtype)
-    except OSError as error:
-        raise UserError(f"{path} is no HDF5 file, or is damaged ({error}); get it anew") from None
+    except UserError:
+        raise
+    except Exception as error:  # of damage the library raises whatever the operation at hand does
+        reason = " ".join(str(error).split())
+        raise UserError(f"{path} is no HDF5 file, or is damaged ({reason}); get it anew") from None
     return found
