@@ -95,15 +95,20 @@ class Shard:
         frames = self.batch.column("frames")[row].values
         files = (np.frombuffer(frames[position].as_buffer(), np.uint8) for position in choose(len(frames)))
         # Not strict: a file that people's viewers open is decoded, stray bytes or not.
-        pictures = [simplejpeg.decode_jpeg(self._of_sane_size(file), strict=False) for file in files]
+        pictures = list(map(self._decoded, files))
         return torch.from_numpy(wave), torch.from_numpy(np.stack(pictures)).movedim(-1, -3)
 
-    def _of_sane_size(self, file: np.ndarray) -> np.ndarray:
-        """The same, unless its header claims more pixels than a picture has; memory would be taken for all of them."""
-        height, width, *_ = simplejpeg.decode_jpeg_header(file, strict=False)
-        if height * width > MOST_PIXELS:
-            raise UserError(f"{self.path} holds a picture of {width} x {height}; remove it and prepare the data again")
-        return file
+    def _decoded(self, file: np.ndarray) -> np.ndarray:
+        """[H, W, 3] of a JPEG file, unless its header claims more pixels than a picture has: memory would be taken for
+        all of them."""
+        try:
+            height, width, *_ = simplejpeg.decode_jpeg_header(file, strict=False)
+            if height * width <= MOST_PIXELS:
+                return simplejpeg.decode_jpeg(file, strict=False)
+        except ValueError as error:
+            raise UserError(f"{self.path} holds a damaged picture ({error}); remove it and prepare the data "
+                            f"again") from None  # fmt: skip
+        raise UserError(f"{self.path} holds a picture of {width} x {height}; remove it and prepare the data again")
 
 
 def remove_others(folder: Path, keep: set[str]) -> None:

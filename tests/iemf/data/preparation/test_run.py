@@ -157,3 +157,6 @@ def test_a_picture_whose_header_claims_four_billion_pixels_is_refused(tmp_path):
     write(tmp_path / "x.arrow", [Row("x", 0, bytes(8), [bytes(content)])], {})
     with pytest.raises(UserError, match="holds a picture of 65280 x 65280"):
         Shard(tmp_path / "x.arrow").read(0, lambda count: [0], 4)
+    write(tmp_path / "y.arrow", [Row("x", 0, bytes(8), [b"no picture"])], {})
+    with pytest.raises(UserError, match=r"y\.arrow holds a damaged picture"):
+        Shard(tmp_path / "y.arrow").read(0, lambda count: [0], 4)
