@@ -37,7 +37,7 @@ from experiments.sweep.task import Size
 from iemf.analysis.style import ALONE_LABELS
 from iemf.errors import UserError
 from iemf.training import RunFolder
-from iemf.training.record import differing_field
+from iemf.training.record import differing_fields
 
 SLOWER = 0.1  # of the runs' learning rate: what has been learnt is not to be thrown away
 UNKNOWN = "not trained yet"  # in a plan
@@ -142,7 +142,7 @@ def grid(config: UnimodalGainConfig, runs: Sequence[RunConfig]) -> list[RunConfi
 def made_before(run: RunConfig, folder: Path) -> RunConfig:
     """The same run where a comparison with `unimodal` has finished it, else as it is."""
     there = RunFolder(folder / "runs" / run.out.name)
-    if there.results() is not None and differing_field(there.read_config(), run.stored()) is None:
+    if there.results() is not None and not differing_fields(there.read_config(), run.stored()):
         return replace(run, out=there.path)
     return run
 
