@@ -28,8 +28,21 @@ def remove_unfinished(*folders: Path) -> None:
     """Delete what killed programs left of files they were writing; the caller holds the folders' lock."""
     for folder in folders:
         for path in folder.iterdir():
-            if UNFINISHED.fullmatch(path.name) and path.is_file():
+            if UNFINISHED.fullmatch(path.name) and path.is_file() and not _is_alive(int(path.suffix[1:])):
                 path.unlink(missing_ok=True)
+
+
+def _is_alive(process: int) -> bool:
+    """Whether another process of this machine has this number, as one of several that train a run together may."""
+    if process == os.getpid():
+        return False
+    try:
+        os.kill(process, 0)
+    except OSError as error:
+        return not isinstance(error, ProcessLookupError)
+    except OverflowError:  # no process has such a number
+        return False
+    return True
 
 
 @contextmanager

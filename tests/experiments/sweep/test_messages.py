@@ -68,7 +68,7 @@ def test_an_option_without_its_value_is_named(call, program, tmp_path):
     asked = [f.name for f in fields(config) if f.name not in {*flags, "data_digest"}]
     of_runs = ["--runs", tmp_path]
     needed = {"prepare": ["crema-d"], "benchmark": ["lif"], "robustness": of_runs, "landscape": of_runs,
-              "unimodal_gain": of_runs}  # fmt: skip
+              "unimodal_gain": of_runs, "reliability": ["kills"]}  # fmt: skip
     needed = needed.get(program, [])
     for name in (name for name in asked if name not in ("dataset", "what") or not needed):
         option = "--" + name.replace("_", "-")
