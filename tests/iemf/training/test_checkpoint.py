@@ -11,6 +11,8 @@ from iemf.training import checkpoint
 from tests.faults import Harmful, Swelling, full_disk, packed
 from tests.iemf.small import Toy, folder_of, toy_trainer
 
+NO_PROCESS = 2**40  # numbers end below
+
 
 def test_a_write_that_fails_leaves_the_old_file_and_no_other(tmp_path):
     path = tmp_path / "last.pt"
@@ -217,8 +219,8 @@ def test_a_forged_checkpoint_that_does_not_fit_is_one_line(tmp_path, accelerator
 
 def test_what_a_killed_program_was_writing_is_removed(tmp_path):
     folder = folder_of(tmp_path)
-    (folder.checkpoints / ".last.pt.4242").write_bytes(b"half")
-    (folder.path / ".metrics.jsonl.17").write_bytes(b"half")
+    (folder.checkpoints / f".last.pt.{NO_PROCESS}").write_bytes(b"half")
+    (folder.path / f".metrics.jsonl.{NO_PROCESS}").write_bytes(b"half")
     (folder.path / ".notes.2024").write_text("the user's own")
     folder_of(tmp_path)
     assert {p.name for p in folder.path.iterdir()} == {"config.json", "checkpoints", ".notes.2024"}
