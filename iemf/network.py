@@ -72,12 +72,12 @@ class MultimodalNetwork(nn.Module):
     @property
     def encoders(self) -> dict[str, nn.Module]:
         """By modality."""
-        return {m: self.get_submodule(f"{m}_encoder") for m in self.modalities}
+        return {m: getattr(self, f"{m}_encoder") for m in self.modalities}
 
     @property
     def heads(self) -> dict[str, nn.Module]:
         """By modality."""
-        return {m: self.get_submodule(f"{m}_head") for m in self.modalities}
+        return {m: getattr(self, f"{m}_head") for m in self.modalities}
 
     def fuse(self, features: Mapping[str, Tensor]) -> Tensor:
         """The fused logits [B, C] of features [B, F] by modality."""
