@@ -116,12 +116,21 @@ def coefficient_over_epochs(
         axes[2 * row + 1, 0].set_ylabel("ξ\n(batch mean)")
     for axis in axes[-1]:
         axis.set_xlabel("epoch")
-        axis.xaxis.set_major_locator(MaxNLocator(integer=True))
+        axis.set_xticks(*_epochs_and_test(histories, bool(tests)))
     handles, names = axes[0, 0].get_legend_handles_labels()
     figure.legend(handles, names, loc="outside upper center", ncols=3, fontsize=8)
     handles, names = axes[1, 0].get_legend_handles_labels()
     figure.legend(handles, [f"ξ, {name}" for name in names], loc="outside lower center", ncols=3, fontsize=8)
     save(figure, path)
+
+
+def _epochs_and_test(histories: Mapping, tested: bool) -> tuple[list[int], list[str]]:
+    """Ticks and their labels: epochs, and the place behind the last one, which is none."""
+    last = max(len(records) for runs in histories.values() for of in runs.values() for records in of)
+    ticks = [int(tick) for tick in MaxNLocator(integer=True).tick_values(1, last) if 1 <= tick <= last]
+    if tested and len(ticks) > 1 and ticks[-1] == last and ticks[1] - ticks[0] > 1:
+        ticks.pop()  # room for the word
+    return [*ticks, last + 1] if tested else ticks, [*map(str, ticks), *(["test"] if tested else [])]
 
 
 def over_epochs(axis: Axes, runs: Sequence[Sequence[Mapping]], quantity: str, **style) -> None:

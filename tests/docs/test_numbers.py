@@ -3,7 +3,7 @@
 import csv
 import json
 import re
-from statistics import fmean
+from statistics import fmean, stdev
 
 import pytest
 from scipy.stats import ttest_1samp
@@ -100,6 +100,22 @@ def test_both_models_beat_the_blind_ones_by_the_margin_of_the_page():
     assert min(map(min, margins)) > 9
     found = sorted(sum(row) / 3 for row in margins)
     assert f"{found[0]:.1f} to {found[-1]:.1f} points ahead of the best blind baseline" in PAGES["docs/avqa.md"]
+
+
+def test_what_twice_the_epochs_change_is_computed_from_both_results():
+    """Concat, paired by seed, as the page has it."""
+    page = " ".join(PAGES["docs/results.md"].split())
+    found = {}
+    for network in ("snn", "ann"):
+        for variant in ("vanilla", "joint", "iemf"):
+            cell = network, "concat", variant
+            short, long = (cells(folder, "test_accuracy")[cell] for folder in ("av_digits", "longer"))
+            changes = [long[seed] - short[seed] for seed in long]
+            assert len(changes) == 3
+            found[network, variant] = f"{fmean(changes):+.1f} ± {stdev(changes):.1f}"
+    for network in ("snn", "ann"):
+        assert f"{network.upper()} {found[network, 'vanilla']}" in page
+    assert all(text in page for text in found.values()), found
 
 
 def test_the_coefficients_of_the_page_are_what_the_code_computes():
