@@ -16,15 +16,11 @@ from experiments.avqa import data as qa_data
 from experiments.avqa import encoders
 from experiments.classification import robustness, surroundings
 from experiments.continual import build as continual_build
+from experiments.reliability.programs import SCENES, SPLITS, in_this_process
 from experiments.sweep import command_line, execution
 from iemf.avqa import av_digits_qa
 from iemf.data.sets import av_digits
-from iemf.errors import UserError
-from iemf.pool import Done
 from tests.conftest import ROOT
-
-SPLITS = {"train": 24, "val": 8, "test": 8}  # samples a digit
-SCENES = {"train": 40, "val": 10, "test": 12}
 
 
 def call(program, *arguments):
@@ -36,15 +32,6 @@ def call(program, *arguments):
         except SystemExit as stop:
             code = stop.code or 0
     return code, out.getvalue(), err.getvalue()
-
-
-def in_this_process(function, jobs, processes, **options):
-    """:func:`iemf.pool.in_processes` without processes: each takes seconds to begin, and none sees a test's patches."""
-    for job in jobs:
-        try:
-            yield Done(job, function(job), None)
-        except UserError as error:
-            yield Done(job, None, error)
 
 
 @contextlib.contextmanager
